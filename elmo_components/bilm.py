@@ -1,0 +1,112 @@
+"""The bidirectional language model's body: character ids to all layers of vectors."""
+
+from typing import NamedTuple, Optional
+
+import torch
+from torch import nn
+
+from elmo_components.char_cnn import CharCnn
+from elmo_components.characters import BOS_IDS, EOS_IDS
+from elmo_components.config import MAX_CHARACTERS, NUM_CHARACTERS, ElmoConfig
+from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
+
+__all__ = ["BiLm", "BiLmOutput"]
+
+
+class BiLmOutput(NamedTuple):
+    """
+    What a biLM returns, sentence marks included.
+
+    # Parameters
+
+    layers : `torch.Tensor`
+        (num_layers + 1, batch, time + 2, 2 * hidden_size), 0 where masked; the first is the
+        character encoder's, twice.
+    mask : `torch.Tensor`
+        (batch, time + 2), bool.
+    state : `LstmState`
+        The LSTMs' after the last step.
+    """
+
+    layers: torch.Tensor
+    mask: torch.Tensor
+    state: LstmState
+
+
+class BiLm(nn.Module):
+    """
+    The biLM (Peters et al. 2018, section 3.1) without its softmax: character encoder and LSTMs.
+
+    # Parameters
+
+    config : `ElmoConfig`
+        The sizes.
+    recurrent_dropout : `float`
+        See `ElmoLstm`.
+    """
+
+    bos_ids: torch.Tensor
+    eos_ids: torch.Tensor
+
+    def __init__(self, config: ElmoConfig, *, recurrent_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        self.char_cnn = CharCnn(config.char_cnn, hidden_size=config.lstm.hidden_size)
+        self.lstm = ElmoLstm(
+            config.lstm,
+            input_size=config.lstm.hidden_size,
+            recurrent_dropout=recurrent_dropout,
+        )
+        self.register_buffer("bos_ids", torch.tensor(BOS_IDS), persistent=False)
+        self.register_buffer("eos_ids", torch.tensor(EOS_IDS), persistent=False)
+
+    def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> BiLmOutput:
+        """
+        # Parameters
+
+        character_ids : `torch.Tensor`
+            int64, (batch, time, 50), without sentence marks; a word of zeros is padding.
+        state : `Optional[LstmState]`
+            Where each sentence goes on from; `None` for zeros.
+
+        # Raises
+
+        `ValueError` for ids out of range, a wrong shape, or a word after padding.
+        """
+        _check_ids(character_ids)
+        ids, mask = self._with_boundaries(character_ids)
+        # (batch, time + 2, hidden_size)
+        tokens = self.char_cnn(ids)
+        layers, state = self.lstm(tokens, mask, state)
+        # (1, batch, time + 2, 2 * hidden_size)
+        token_layer = torch.cat([tokens, tokens], dim=-1).unsqueeze(0) * mask.unsqueeze(-1)
+        return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
+
+    def _with_boundaries(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, time, _ = character_ids.shape
+        lengths = sentence_lengths((character_ids > 0).any(dim=-1))
+        # (batch, time + 2, characters)
+        ids = character_ids.new_zeros(batch, time + 2, MAX_CHARACTERS)
+        ids[:, 0] = self.bos_ids
+        ids[:, 1:-1] = character_ids
+        ids[torch.arange(batch, device=ids.device), lengths + 1] = self.eos_ids
+        # (batch, time + 2)
+        steps = torch.arange(time + 2, device=ids.device).unsqueeze(0)
+        return ids, steps < lengths.unsqueeze(1) + 2
+
+
+def _check_ids(character_ids: torch.Tensor) -> None:
+    if character_ids.dim() != 3 or character_ids.size(-1) != MAX_CHARACTERS:
+        raise ValueError(
+            f"Character ids must be of shape (batch, time, {MAX_CHARACTERS}); "
+            f"found {tuple(character_ids.shape)}"
+        )
+    if character_ids.dtype != torch.int64:
+        raise ValueError(f"Character ids must be int64; found {character_ids.dtype}")
+    if character_ids.numel() > 0:
+        least, most = int(character_ids.min()), int(character_ids.max())
+        if least < 0 or most >= NUM_CHARACTERS:
+            raise ValueError(
+                f"Character ids must be from 0 to {NUM_CHARACTERS - 1}; "
+                f"found {least if least < 0 else most}"
+            )

@@ -1,0 +1,64 @@
+"""Checkpoints of biLMs in every known format: which one a file is, reading it, writing it."""
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Optional, Union
+
+from elmo_components.checkpoints import bilm_tf, native
+from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
+from elmo_components.config import ElmoConfig
+
+__all__ = ["Checkpoint", "CheckpointError", "identify", "load", "save"]
+
+FORMATS = (native, bilm_tf)
+
+
+def identify(path: Union[str, os.PathLike]) -> ModuleType:
+    """
+    Returns the module of the format of what stands at `path`.
+
+    # Raises
+
+    `FileNotFoundError` when nothing is there, `CheckpointError` when it is of no known format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no checkpoint at {path}")
+    for checkpoint_format in FORMATS:
+        if checkpoint_format.matches(path):
+            return checkpoint_format
+    raise CheckpointError(
+        f"{path} is of no known format: it must be a .safetensors file of this package, an HDF5 "
+        "file of weights with its options beside it, or a folder with such a pair"
+    )
+
+
+def load(path: Union[str, os.PathLike], config: Optional[ElmoConfig] = None) -> Checkpoint:
+    """
+    Reads a checkpoint of any known format.
+
+    # Parameters
+
+    path : `Union[str, os.PathLike]`
+        A .safetensors file, an HDF5 file of weights, or a folder that holds options and weights.
+    config : `Optional[ElmoConfig]`
+        The architecture it must have; `None` for the one that is found with it.
+
+    # Raises
+
+    `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
+    """
+    checkpoint = identify(path).load(Path(path), config)
+    if config is not None:
+        check_agreement(checkpoint.config, config, path)
+    return checkpoint
+
+
+def save(checkpoint: Checkpoint, path: Union[str, os.PathLike]) -> None:
+    """
+    Writes a checkpoint, to a file in the package's own format where `path` ends in
+    .safetensors, else to a folder as `options.json` and `weights.hdf5`.
+    """
+    path = Path(path)
+    (native if path.suffix == native.SUFFIX else bilm_tf).save(checkpoint, path)

@@ -1,0 +1,249 @@
+"""ELMo: a biLM whose layers are mixed into one or more vectors a token."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Optional, TypedDict, Union
+
+import numpy
+import torch
+from torch import nn
+
+from elmo_components import checkpoints
+from elmo_components.bilm import BiLm
+from elmo_components.characters import CharacterMapper
+from elmo_components.checkpoints import Checkpoint, CheckpointError
+from elmo_components.config import ElmoConfig
+from elmo_components.lstm import LstmState
+from elmo_components.scalar_mix import ScalarMix
+
+__all__ = ["Elmo", "ElmoOutput"]
+
+EMBED_LAYERS = ("all", "mean", "top")
+
+
+class ElmoOutput(TypedDict):
+    """
+    What `Elmo` returns, under the keys of AllenNLP's.
+
+    - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked;
+    - `mask`: (..., time), bool;
+    - `state`: `LstmState`, to go on from where this batch ended.
+    """
+
+    elmo_representations: list[torch.Tensor]
+    mask: torch.Tensor
+    state: LstmState
+
+
+class Elmo(nn.Module):
+    """
+    Embeddings from a language model (Peters et al. 2018): for each token, weighted means of the
+    layers of a biLM. A sentence's vectors depend on that sentence alone.
+
+    # Parameters
+
+    config : `ElmoConfig`
+        The biLM's sizes.
+    num_output_representations : `int`
+        How many differently weighted means to return.
+    dropout : `float`
+        The probability that an element of a mean is 0, in training.
+    do_layer_norm : `bool`
+        See `ScalarMix`.
+    scalar_mix_parameters : `Optional[Sequence[float]]`
+        Fixed weights, before the softmax, one a layer; `None` for trained ones.
+    keep_sentence_boundaries : `bool`
+        Whether the vectors of the sentence marks are kept, one before each sentence and one after.
+    requires_grad : `bool`
+        Whether the biLM is trained too, and not the mix alone.
+    recurrent_dropout : `float`
+        See `ElmoLstm`.
+    """
+
+    def __init__(
+        self,
+        config: ElmoConfig,
+        *,
+        num_output_representations: int = 1,
+        dropout: float = 0.5,
+        do_layer_norm: bool = False,
+        scalar_mix_parameters: Optional[Sequence[float]] = None,
+        keep_sentence_boundaries: bool = False,
+        requires_grad: bool = False,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if num_output_representations < 1:
+            raise ValueError(
+                f"num_output_representations must be 1 or more; found {num_output_representations}"
+            )
+        self.config = config
+        self.keep_sentence_boundaries = keep_sentence_boundaries
+        self.bilm = BiLm(config, recurrent_dropout=recurrent_dropout).requires_grad_(requires_grad)
+        self.scalar_mixes = nn.ModuleList(
+            ScalarMix(
+                config.num_layers,
+                do_layer_norm=do_layer_norm,
+                fixed_weights=scalar_mix_parameters,
+            )
+            for _ in range(num_output_representations)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self._characters = CharacterMapper()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: Union[str, os.PathLike],
+        *,
+        options: Optional[Mapping] = None,
+        num_output_representations: int = 1,
+        dropout: float = 0.5,
+        do_layer_norm: bool = False,
+        scalar_mix_parameters: Optional[Sequence[float]] = None,
+        keep_sentence_boundaries: bool = False,
+        requires_grad: bool = False,
+    ) -> "Elmo":
+        """
+        Returns an ELMo with the biLM that is stored at `path`, in evaluation mode.
+
+        # Parameters
+
+        path : `Union[str, os.PathLike]`
+            A .safetensors file of this package, an HDF5 file of weights, or a folder that holds
+            options and weights.
+        options : `Optional[Mapping]`
+            The contents of the `options.json` of HDF5 weights; `None` when it stands beside them.
+
+        The other parameters are the constructor's.
+
+        # Raises
+
+        `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
+        """
+        config = None if options is None else ElmoConfig.from_options(options)
+        checkpoint = checkpoints.load(path, config)
+        elmo = cls(
+            checkpoint.config,
+            num_output_representations=num_output_representations,
+            dropout=dropout,
+            do_layer_norm=do_layer_norm,
+            scalar_mix_parameters=scalar_mix_parameters,
+            keep_sentence_boundaries=keep_sentence_boundaries,
+            requires_grad=requires_grad,
+        )
+        elmo.load_checkpoint(checkpoint)
+        return elmo.eval()
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """
+        Copies a checkpoint's tensors, but for a softmax, into the biLM.
+
+        # Raises
+
+        `CheckpointError` that lists every name missing or left over and every other shape.
+        """
+        parameters = self.bilm.state_dict()
+        tensors = {
+            name: tensor
+            for name, tensor in checkpoint.tensors.items()
+            if not name.startswith("softmax.")
+        }
+        problems = [f"{name} is missing" for name in parameters if name not in tensors]
+        problems += [f"{name} is not a parameter" for name in tensors if name not in parameters]
+        problems += [
+            f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
+            for name, parameter in parameters.items()
+            if name in tensors and tensors[name].shape != parameter.shape
+        ]
+        if problems:
+            raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
+        self.bilm.load_state_dict(tensors)
+
+    def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> ElmoOutput:
+        """
+        # Parameters
+
+        character_ids : `torch.Tensor`
+            int64, (..., time, 50), padded with 0, without sentence marks.
+        state : `Optional[LstmState]`
+            Where each sentence goes on from; `None`, for zeros, makes its vectors its own alone.
+
+        # Raises
+
+        `ValueError` for ids out of range, a wrong shape, or a word after padding.
+        """
+        *leading, time, characters = character_ids.shape
+        layers, mask, state = self.bilm(character_ids.reshape(-1, time, characters), state)
+        # (batch, time + 2, 2 * hidden_size), each
+        mixes = [scalar_mix(layers, mask) for scalar_mix in self.scalar_mixes]
+        if not self.keep_sentence_boundaries:
+            # (batch, time): true for two steps fewer, as both marks go
+            mask = mask[:, 2:]
+            mixes = [mix[:, 1:-1] * mask.unsqueeze(-1) for mix in mixes]
+        return {
+            "elmo_representations": [
+                self.dropout(mix).reshape(*leading, *mix.shape[1:]) for mix in mixes
+            ],
+            "mask": mask.reshape(*leading, mask.size(1)),
+            "state": state,
+        }
+
+    def embed(
+        self,
+        sentences: Sequence[Sequence[str]],
+        *,
+        layers: str = "all",
+        batch_size: int = 32,
+    ) -> list[numpy.ndarray]:
+        """
+        Embeds tokenised sentences, without dropout, in batches of sentences of like length.
+
+        # Parameters
+
+        sentences : `Sequence[Sequence[str]]`
+            Each a sequence of tokens; it may be empty.
+        layers : `str`
+            "all", "mean" (all layers weighted alike) or "top".
+        batch_size : `int`
+            How many sentences are computed at once.
+
+        # Returns
+
+        `list[numpy.ndarray]`
+            For each sentence float32 of shape (num_layers, tokens, 2 * hidden_size) for "all",
+            else (tokens, 2 * hidden_size).
+        """
+        if layers not in EMBED_LAYERS:
+            raise ValueError(f"layers must be one of {', '.join(EMBED_LAYERS)}; found {layers!r}")
+        if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
+            raise TypeError("Each sentence must be a sequence of tokens; found a string: split it")
+        vectors: list[numpy.ndarray] = [numpy.empty(0)] * len(sentences)
+        by_length = sorted(range(len(sentences)), key=lambda index: len(sentences[index]))
+        device = next(self.parameters()).device
+        with _evaluating(self.bilm), torch.no_grad():
+            for start in range(0, len(by_length), batch_size):
+                chosen = by_length[start : start + batch_size]
+                ids = self._characters.batch_ids([sentences[index] for index in chosen])
+                # (num_layers, batch, time + 2, 2 * hidden_size)
+                batch = self.bilm(ids.to(device)).layers
+                if layers == "mean":
+                    batch = batch.mean(dim=0)
+                elif layers == "top":
+                    batch = batch[-1]
+                batch = batch.float().cpu().numpy()
+                for row, index in enumerate(chosen):
+                    tokens = slice(1, 1 + len(sentences[index]))
+                    vectors[index] = batch[..., row, tokens, :].copy()
+        return vectors
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)

@@ -1,0 +1,40 @@
+"""What many tests start from: the project's fixtures and the tiny model."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from elmo_components.config import ElmoConfig
+from elmo_components.elmo import Elmo
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return ROOT / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(fixtures: Path) -> Path:
+    """The tiny model in the published format."""
+    return fixtures / "models" / "tiny"
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Elmo:
+    """The tiny model, in evaluation mode."""
+    return Elmo.from_pretrained(tiny_folder)
+
+
+@pytest.fixture
+def tiny_config(tiny: Elmo) -> ElmoConfig:
+    return tiny.config
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(1)
+    numpy.random.seed(1)

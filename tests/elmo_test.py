@@ -1,0 +1,175 @@
+"""Tests of elmo.py."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from elmo_components import checkpoints
+from elmo_components.characters import CharacterMapper
+from elmo_components.checkpoints import Checkpoint, CheckpointError
+from elmo_components.config import ElmoConfig
+from elmo_components.elmo import Elmo
+
+SENTENCES = [["The", "bank", "of", "the", "river"], [], ["A", "bank"], ["x" * 10_000, "\ud800"]]
+
+
+def ids(sentences: list[list[str]] = SENTENCES) -> torch.Tensor:
+    return CharacterMapper().batch_ids(sentences)
+
+
+def test_embedding_gives_all_layers_of_each_sentence(tiny: Elmo) -> None:
+    vectors = tiny.embed(SENTENCES)
+    assert [vector.shape for vector in vectors] == [(3, 5, 16), (3, 0, 16), (3, 2, 16), (3, 2, 16)]
+    assert all(vector.dtype == numpy.float32 for vector in vectors)
+    mean, top = tiny.embed(SENTENCES, layers="mean"), tiny.embed(SENTENCES, layers="top")
+    for all_layers, mean_layer, top_layer in zip(vectors, mean, top):
+        numpy.testing.assert_allclose(mean_layer, all_layers.mean(axis=0), atol=1e-6)
+        numpy.testing.assert_array_equal(top_layer, all_layers[-1])
+
+
+def test_a_sentences_vectors_do_not_depend_on_its_batch_or_on_earlier_calls(tiny: Elmo) -> None:
+    together = tiny.embed(SENTENCES)
+    for batch_size in (1, 2, 3):
+        again = tiny.embed(list(reversed(SENTENCES)), batch_size=batch_size)
+        for expected, found in zip(together, reversed(again)):
+            numpy.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_embedding_leaves_the_mode_as_it_was_and_uses_no_dropout(tiny: Elmo) -> None:
+    expected = tiny.embed(SENTENCES)
+    tiny.train()
+    found = tiny.embed(SENTENCES)
+    assert tiny.training and tiny.bilm.training
+    numpy.testing.assert_array_equal(found[0], expected[0])
+
+
+def test_embedding_nothing_gives_nothing(tiny: Elmo) -> None:
+    assert tiny.embed([]) == []
+
+
+def test_a_string_in_place_of_tokens_is_an_error(tiny: Elmo) -> None:
+    with pytest.raises(TypeError, match="must be a sequence of tokens; found a string"):
+        tiny.embed(["The bank"])
+    with pytest.raises(TypeError, match="found a string"):
+        tiny.embed("The bank")
+
+
+def test_other_layers_are_an_error(tiny: Elmo) -> None:
+    with pytest.raises(ValueError, match="must be one of all, mean, top; found 'last'"):
+        tiny.embed(SENTENCES, layers="last")
+
+
+def test_representations_are_mixes_without_the_sentence_marks(tiny: Elmo) -> None:
+    output = tiny(ids())
+    (representation,) = output["elmo_representations"]
+    assert output["mask"].sum(dim=1).tolist() == [5, 0, 2, 2]
+    assert not representation[~output["mask"]].any()
+    for row, vectors in enumerate(tiny.embed(SENTENCES, layers="mean")):
+        numpy.testing.assert_allclose(
+            representation[row, : len(vectors)].detach().numpy(), vectors, atol=1e-6
+        )
+
+
+def test_sentence_marks_are_kept_on_request(tiny_folder: Path) -> None:
+    elmo = Elmo.from_pretrained(tiny_folder, keep_sentence_boundaries=True)
+    output = elmo(ids())
+    assert output["mask"].sum(dim=1).tolist() == [7, 2, 4, 4]
+    assert output["elmo_representations"][0].shape == (4, 7, 16)
+    assert output["elmo_representations"][0][1, :2].all()
+
+
+def test_representations_are_weighted_on_their_own(tiny_folder: Path) -> None:
+    elmo = Elmo.from_pretrained(tiny_folder, num_output_representations=2)
+    elmo.scalar_mixes[1].weights.data = torch.tensor([-9e10, -9e10, 0.0])
+    mean, top = elmo(ids())["elmo_representations"]
+    assert not torch.equal(mean, top)
+    expected = elmo.embed(SENTENCES, layers="top")
+    numpy.testing.assert_allclose(top[0].detach().numpy(), expected[0], atol=1e-6)
+
+
+def test_no_representation_at_all_is_an_error(tiny_config: ElmoConfig) -> None:
+    with pytest.raises(ValueError, match="num_output_representations must be 1 or more; found 0"):
+        Elmo(tiny_config, num_output_representations=0)
+
+
+def test_leading_dimensions_are_kept(tiny: Elmo) -> None:
+    nested = torch.stack([ids(), ids()])
+    output = tiny(nested)
+    assert output["elmo_representations"][0].shape == (2, 4, 5, 16)
+    assert output["mask"].shape == (2, 4, 5)
+    torch.testing.assert_close(
+        output["elmo_representations"][0][1], tiny(ids())["elmo_representations"][0]
+    )
+
+
+def test_a_state_given_back_changes_the_next_batch(tiny: Elmo) -> None:
+    first = tiny(ids())
+    fresh = tiny(ids())["elmo_representations"][0]
+    carried = tiny(ids(), first["state"])["elmo_representations"][0]
+    torch.testing.assert_close(fresh, first["elmo_representations"][0], rtol=0.0, atol=0.0)
+    assert not torch.allclose(carried, fresh)
+
+
+def test_the_bilm_is_frozen_unless_asked_for(tiny_folder: Path) -> None:
+    frozen, tuned = (
+        Elmo.from_pretrained(tiny_folder, requires_grad=requires_grad)
+        for requires_grad in (False, True)
+    )
+    assert not any(parameter.requires_grad for parameter in frozen.bilm.parameters())
+    assert all(parameter.requires_grad for parameter in frozen.scalar_mixes.parameters())
+    tuned(ids())["elmo_representations"][0].pow(2).sum().backward()
+    assert all(parameter.grad is not None for parameter in tuned.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in tuned.bilm.parameters())
+
+
+def test_dropout_is_for_training(tiny: Elmo) -> None:
+    assert not tiny.training
+    zeros = (tiny.train()(ids())["elmo_representations"][0][0] == 0.0).float().mean()
+    assert 0.25 < zeros < 0.75
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "folder"])
+def test_a_saved_model_is_the_same_model(tiny: Elmo, tmp_path: Path, name: str) -> None:
+    checkpoints.save(Checkpoint(tiny.config, tiny.bilm.state_dict()), tmp_path / name)
+    again = Elmo.from_pretrained(tmp_path / name)
+    assert again.config == tiny.config
+    for expected, found in zip(tiny.embed(SENTENCES), again.embed(SENTENCES)):
+        numpy.testing.assert_array_equal(found, expected)
+
+
+def test_a_model_can_be_pickled_and_copied(tiny: Elmo) -> None:
+    expected = tiny.embed(SENTENCES)
+    for again in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):
+        numpy.testing.assert_array_equal(again.embed(SENTENCES)[0], expected[0])
+
+
+def test_options_given_apart_must_fit_the_weights(tiny_folder: Path, tiny: Elmo) -> None:
+    weights, options = tiny_folder / "weights.hdf5", tiny.config.to_options()
+    assert Elmo.from_pretrained(weights, options=options).config == tiny.config
+    options["lstm"]["dim"] = 17
+    with pytest.raises(CheckpointError, match=r"W_0 has the shape \(16, 64\).* ask for \(16, 68\)"):
+        Elmo.from_pretrained(weights, options=options)
+
+
+def test_every_tensor_that_does_not_fit_is_named(tiny: Elmo) -> None:
+    tensors = dict(tiny.bilm.state_dict())
+    del tensors["lstm.backward_layers.1.bias"]
+    tensors["char_cnn.projection.bias"] = torch.zeros(9)
+    tensors["stray"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as error:
+        tiny.load_checkpoint(Checkpoint(tiny.config, tensors))
+    for problem in (
+        "lstm.backward_layers.1.bias is missing",
+        "stray is not a parameter",
+        "char_cnn.projection.bias is of shape (9,), not (8,)",
+    ):
+        assert problem in str(error.value)
+
+
+def test_a_wrong_path_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="There is no checkpoint at .*nowhere"):
+        Elmo.from_pretrained(tmp_path / "nowhere")
