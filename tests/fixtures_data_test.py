@@ -1,0 +1,173 @@
+"""Tests of the data sets in `fixtures/data/`: that they can be remade, and keep their promises."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import conllu
+import pytest
+from nltk.tree import Tree
+
+DATA = Path(__file__).parent.parent / "fixtures" / "data"
+SPLITS = ["train", "dev", "test"]
+ENTITY_TYPES = {"person", "location", "organization", "product"}
+
+
+def read_ner(split: str) -> list[list[tuple[str, str]]]:
+    """The sentences of a split, each as its (token, tag) pairs."""
+    blocks = (
+        (DATA / "ner" / f"{split}.conll").read_text(encoding="utf-8").rstrip("\n").split("\n\n")
+    )
+    sentences = []
+    for block in blocks:
+        pairs = []
+        for line in block.split("\n"):
+            token, tag = line.split("\t")
+            pairs.append((token, tag))
+        sentences.append(pairs)
+    return sentences
+
+
+def read_names(split: str) -> list[tuple[str, str]]:
+    """The (name, type) of each entity of a split, the name case-folded."""
+    names: list[tuple[str, str]] = []
+    for sentence in read_ner(split):
+        for token, tag in sentence:
+            if tag.startswith("B-"):
+                names.append((token.casefold(), tag[2:]))
+            elif tag.startswith("I-"):
+                name, entity_type = names[-1]
+                names[-1] = (f"{name} {token.casefold()}", entity_type)
+    return names
+
+
+def read_pos(split: str) -> list[conllu.TokenList]:
+    """The sentences of a split as the library `conllu` reads them."""
+    return conllu.parse((DATA / "pos" / f"{split}.conllu").read_text(encoding="utf-8"))
+
+
+def read_lines(name: str) -> list[str]:
+    """The lines of a file in the folder."""
+    return (DATA / name).read_text(encoding="utf-8").splitlines()
+
+
+def test_remaking_gives_the_committed_files_byte_for_byte(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-B", str(DATA / "make.py"), str(tmp_path)], check=True)
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    committed = {
+        path.relative_to(DATA)
+        for folder in ("ner", "pos", "sentiment", "parallel")
+        for path in (DATA / folder).iterdir()
+    }
+    assert made == committed
+    for path in sorted(made):
+        assert (tmp_path / path).read_bytes() == (DATA / path).read_bytes(), path
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 420), ("dev", 90), ("test", 90)])
+def test_ner_has_the_stated_number_of_sentences_some_without_names(split: str, size: int) -> None:
+    sentences = read_ner(split)
+    without_names = [pairs for pairs in sentences if all(tag == "O" for _, tag in pairs)]
+    assert len(sentences) == size
+    assert 0.15 <= len(without_names) / size <= 0.20
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_ner_tags_are_valid_iob2_over_the_four_types(split: str) -> None:
+    found = set()
+    for sentence in read_ner(split):
+        previous = "O"
+        for token, tag in sentence:
+            assert token and not any(character.isspace() for character in token)
+            if tag.startswith("I-"):
+                assert previous in (f"B-{tag[2:]}", tag), sentence
+            if tag != "O":
+                assert tag[:2] in ("B-", "I-")
+                found.add(tag[2:])
+            previous = tag
+    assert found == ENTITY_TYPES
+
+
+def test_each_ner_name_is_held_by_one_split_and_has_one_type() -> None:
+    names = {split: read_names(split) for split in SPLITS}
+    holders = Counter(name for split in SPLITS for name in {name for name, _ in names[split]})
+    assert [name for name, splits in holders.items() if splits > 1] == []
+    types = Counter(name for name, _ in {pair for split in SPLITS for pair in names[split]})
+    assert [name for name, count in types.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 120), ("dev", 30), ("test", 30)])
+def test_pos_sentences_are_valid_conllu_trees_of_their_text(split: str, size: int) -> None:
+    sentences = read_pos(split)
+    assert [sentence.metadata["sent_id"] for sentence in sentences] == [
+        f"{split}-{number}" for number in range(1, size + 1)
+    ]
+    for sentence in sentences:
+        # An id is a number for a word, and a tuple for a multiword token or an empty node.
+        words = [token for token in sentence if isinstance(token["id"], int)]
+        assert [word["id"] for word in words] == list(range(1, len(words) + 1))
+        (root,) = [word for word in words if word["head"] == 0]
+        assert root["deprel"] == "root"
+        assert {word["head"] for word in words} == {0, root["id"]}
+        assert written_text(sentence) == sentence.metadata["text"]
+
+
+def written_text(sentence: conllu.TokenList) -> str:
+    """The text that the surface tokens of a sentence stand for."""
+    text = ""
+    last_in_range = 0
+    for token in sentence:
+        if isinstance(token["id"], tuple):
+            if token["id"][1] == ".":
+                continue
+            last_in_range = token["id"][2]
+        elif token["id"] <= last_in_range:
+            continue
+        closed_up = (token["misc"] or {}).get("SpaceAfter") == "No"
+        text += token["form"] + ("" if closed_up else " ")
+    return text.rstrip()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_pos_lines_have_ten_columns(split: str) -> None:
+    lines = read_lines(f"pos/{split}.conllu")
+    assert {line.count("\t") for line in lines if line and not line.startswith("# ")} == {9}
+
+
+def test_pos_has_ranges_empty_nodes_and_the_token_hash() -> None:
+    for split in SPLITS:
+        tokens = [token for sentence in read_pos(split) for token in sentence]
+        kinds = Counter(token["id"][1] for token in tokens if isinstance(token["id"], tuple))
+        assert kinds["-"] > 0
+        assert kinds["."] > 0
+        assert any(token["form"] == "#" for token in tokens)
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 200), ("dev", 50), ("test", 50)])
+def test_sentiment_trees_are_binary_and_their_classes_balanced(split: str, size: int) -> None:
+    trees = [Tree.fromstring(line) for line in read_lines(f"sentiment/{split}.txt")]
+    assert Counter(tree.label() for tree in trees) == {label: size // 5 for label in "01234"}
+    for tree in trees:
+        for node in tree.subtrees():
+            assert node.label() in set("01234")
+            assert len(node) == (1 if isinstance(node[0], str) else 2)
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 120), ("dev", 20), ("test", 20)])
+def test_parallel_lines_are_pairs_that_end_alike(split: str, size: int) -> None:
+    pairs = [line.split("\t") for line in read_lines(f"parallel/{split}.tsv")]
+    assert len(pairs) == size
+    for english, dutch in pairs:
+        assert english[-1] in ".?"
+        assert english[-1] == dutch[-1]
+
+
+def test_no_item_occurs_in_two_splits() -> None:
+    for name in ("sentiment/{}.txt", "parallel/{}.tsv"):
+        lines = [line for split in SPLITS for line in read_lines(name.format(split))]
+        assert len(set(lines)) == len(lines), name
+    ner = [tuple(sentence) for split in SPLITS for sentence in read_ner(split)]
+    assert len(set(ner)) == len(ner)
+    texts = [sentence.metadata["text"] for split in SPLITS for sentence in read_pos(split)]
+    assert len(set(texts)) == len(texts)
