@@ -102,7 +102,7 @@ def test_ids_out_of_range_are_an_error(tiny: Elmo, bad: int) -> None:
 def test_another_shape_or_type_is_an_error(tiny: Elmo) -> None:
     with pytest.raises(ValueError, match=r"\(batch, time, 50\); found \(3, 3, 49\)"):
         tiny.bilm(ids()[..., :49])
-    with pytest.raises(ValueError, match="must be int64; found torch.int32"):
+    with pytest.raises(ValueError, match=r"must be int64; found torch\.int32"):
         tiny.bilm(ids().int())
 
 

@@ -171,5 +171,5 @@ def test_every_tensor_that_does_not_fit_is_named(tiny: Elmo) -> None:
 
 
 def test_a_wrong_path_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="There is no checkpoint at .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"There is no checkpoint at .*nowhere"):
         Elmo.from_pretrained(tmp_path / "nowhere")

@@ -1,0 +1,118 @@
+"""The ELMo `TokenEmbedder`."""
+
+from typing import Any, Optional
+
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.modules.token_embedders.token_embedder import TokenEmbedder
+
+from elmo_components import checkpoints
+from elmo_components.config import ElmoConfig
+from elmo_components.elmo import Elmo
+from elmo_components.lstm import LstmState, carried
+
+__all__ = ["ElmoEmbedder"]
+
+
+@TokenEmbedder.register("elmo")
+class ElmoEmbedder(TokenEmbedder):
+    """
+    Embeds tokens with ELMo: a weighted mean of a biLM's layers.
+
+    Registered as a `TokenEmbedder` with name "elmo".
+
+    # Parameters
+
+    architecture : `Dict[str, Any]`
+        The biLM's numbers, in the form of a published `options.json`; Jsonnet imports such a file
+        in place. They stand in the configuration so that an archive needs no other file.
+    pretrained_file : `Optional[str]`
+        The biLM's weights, in any format that `Elmo.from_pretrained` reads. AllenNLP drops this
+        key when it rebuilds a model from an archive, which has the weights. `None` for random
+        weights.
+    dropout : `float`
+        The probability that an element of the mean is 0, in training.
+    do_layer_norm : `bool`
+        See `ScalarMix`.
+    requires_grad : `bool`
+        Whether the biLM is trained too. Without a `pretrained_file` it should be.
+    projection_dim : `Optional[int]`
+        The size of a learned projection of the mean; `None` for none.
+    scalar_mix_parameters : `Optional[List[float]]`
+        Fixed weights of the layers, before the softmax; `None` for trained ones.
+    stateful : `bool`
+        Whether each sentence goes on from the state in which the sentence in its place of the last
+        batch ended, as AllenNLP's own ELMo does. For comparison with old results only: vectors
+        then depend on what was embedded before.
+    recurrent_dropout : `float`
+        See `ElmoLstm`; for training the biLM too.
+
+    # Raises
+
+    `ConfigurationError` for an architecture that cannot be; `CheckpointError` for a file that
+    cannot be read or does not hold it.
+    """
+
+    def __init__(
+        self,
+        architecture: dict[str, Any],
+        pretrained_file: Optional[str] = None,
+        dropout: float = 0.5,
+        do_layer_norm: bool = False,
+        requires_grad: bool = False,
+        projection_dim: Optional[int] = None,
+        scalar_mix_parameters: Optional[list[float]] = None,
+        stateful: bool = False,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        try:
+            config = ElmoConfig.from_options(architecture)
+            self._elmo = Elmo(
+                config,
+                dropout=dropout,
+                do_layer_norm=do_layer_norm,
+                scalar_mix_parameters=scalar_mix_parameters,
+                requires_grad=requires_grad,
+                recurrent_dropout=recurrent_dropout,
+            )
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
+        if pretrained_file is not None:
+            self._elmo.load_checkpoint(checkpoints.load(pretrained_file, config))
+        self._projection = (
+            None if projection_dim is None else torch.nn.Linear(config.output_size, projection_dim)
+        )
+        self._output_dim = config.output_size if projection_dim is None else projection_dim
+        self._stateful = stateful
+        self._state: Optional[LstmState] = None
+
+    def get_output_dim(self) -> int:
+        """Returns the size of a token's vector."""
+        return self._output_dim
+
+    def reset_states(self) -> None:
+        """Forgets the state that `stateful` carries."""
+        self._state = None
+
+    def forward(self, elmo_tokens: torch.Tensor) -> torch.Tensor:
+        """
+        # Parameters
+
+        elmo_tokens : `torch.Tensor`
+            int64, (..., time, 50), as `elmo_character_ids` makes them.
+
+        # Returns
+
+        `torch.Tensor`
+            (..., time, get_output_dim()), 0 where masked before a projection.
+        """
+        state = None
+        if self._state is not None:
+            state = self._state.for_batch(elmo_tokens.shape[:-2].numel())
+        output = self._elmo(elmo_tokens, state)
+        if self._stateful:
+            self._state = carried(self._state, output["state"])
+        # (..., time, 2 * hidden_size)
+        embedded = output["elmo_representations"][0]
+        return embedded if self._projection is None else self._projection(embedded)

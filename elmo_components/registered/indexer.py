@@ -1,0 +1,79 @@
+"""The character-id `TokenIndexer`."""
+
+from typing import Optional
+
+import numpy
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.data.token_indexers.token_indexer import IndexedTokenList, TokenIndexer
+from allennlp.data.tokenizers import Token
+from allennlp.data.vocabulary import Vocabulary
+
+from elmo_components.characters import CharacterMapper
+from elmo_components.config import MAX_CHARACTERS
+
+__all__ = ["ElmoCharacterIndexer"]
+
+OUTPUT_KEY = "elmo_tokens"
+
+
+@TokenIndexer.register("elmo_character_ids")
+class ElmoCharacterIndexer(TokenIndexer):
+    """
+    Maps each token to the 50 character ids that ELMo reads: 1 to 262, and 0 for padding.
+
+    A token's ids are one array that equal tokens share, and a sentence's become a tensor in one
+    step.
+
+    Registered as a `TokenIndexer` with name "elmo_character_ids".
+
+    # Parameters
+
+    tokens_to_add : `Optional[Dict[str, int]]`
+        Chosen tokens and the id, from 0 to 260, that stands for each. See `CharacterMapper`.
+    token_min_padding_length : `int`
+        See `TokenIndexer`.
+    """
+
+    def __init__(
+        self,
+        tokens_to_add: Optional[dict[str, int]] = None,
+        token_min_padding_length: int = 0,
+    ) -> None:
+        super().__init__(token_min_padding_length)
+        try:
+            self._mapper = CharacterMapper(tokens_to_add=tokens_to_add)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
+        self._tokens_to_add = tokens_to_add
+
+    def count_vocab_items(self, token: Token, counter: dict[str, dict[str, int]]) -> None:
+        """Counts nothing: character ids need no vocabulary."""
+
+    def get_empty_token_list(self) -> IndexedTokenList:
+        """Returns the indices of no tokens."""
+        return {OUTPUT_KEY: []}
+
+    def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
+        """Returns, under "elmo_tokens", a read-only int64 array of shape (50,) for each token."""
+        return {OUTPUT_KEY: [self._mapper.word_ids(token.ensure_text()) for token in tokens]}
+
+    def as_padded_tensor_dict(
+        self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
+    ) -> dict[str, torch.Tensor]:
+        """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50)."""
+        length = padding_lengths[OUTPUT_KEY]
+        # (time, characters)
+        ids = numpy.zeros((length, MAX_CHARACTERS), dtype=numpy.int64)
+        kept = tokens[OUTPUT_KEY][:length]
+        if kept:
+            numpy.stack(kept, out=ids[: len(kept)])
+        return {OUTPUT_KEY: torch.from_numpy(ids)}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ElmoCharacterIndexer):
+            return NotImplemented
+        return (self._tokens_to_add, self._token_min_padding_length) == (
+            other._tokens_to_add,
+            other._token_min_padding_length,
+        )

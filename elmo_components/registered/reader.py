@@ -1,0 +1,116 @@
+"""A `DatasetReader` of tagged text in columns: CoNLL files of all kinds."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Optional, cast
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path, open_compressed
+from allennlp.data import DatasetReader, Instance, Token, TokenIndexer
+from allennlp.data.fields import Field, MetadataField, SequenceLabelField, TextField
+from allennlp.data.token_indexers import SingleIdTokenIndexer
+
+__all__ = ["ColumnReader"]
+
+
+@DatasetReader.register("elmo_columns")
+class ColumnReader(DatasetReader):
+    """
+    Reads one token a line with its tag in another column; a line of white space ends a sentence.
+
+    Each instance has the fields "tokens", "tags" and "metadata" (whose "words" are the tokens'
+    texts), which AllenNLP's taggers take. Files may be compressed (.gz, .bz2).
+
+    Registered as a `DatasetReader` with name "elmo_columns".
+
+    # Parameters
+
+    token_indexers : `Optional[Dict[str, TokenIndexer]]`
+        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
+    token_column, tag_column : `int`
+        The columns, counted from 0, or with a negative number from the last.
+    separator : `Optional[str]`
+        What stands between columns; `None` for white space.
+    tag_separator : `Optional[str]`
+        What stands between several tags of one token, the first of which counts; `None` where a
+        token has one tag.
+    skip : `Optional[str]`
+        A regular expression: lines that begin with a match are passed over. For CoNLL-U it is
+        "#|\\d+[-.]", which are comments, multi-word tokens and empty nodes.
+
+    # Raises
+
+    `ConfigurationError` for a line without the columns, or a file without a sentence.
+    """
+
+    def __init__(
+        self,
+        token_indexers: Optional[dict[str, TokenIndexer]] = None,
+        token_column: int = 0,
+        tag_column: int = -1,
+        separator: Optional[str] = None,
+        tag_separator: Optional[str] = None,
+        skip: Optional[str] = None,
+        max_instances: Optional[int] = None,
+    ) -> None:
+        super().__init__(
+            max_instances=max_instances,
+            manual_distributed_sharding=True,
+            manual_multiprocess_sharding=True,
+        )
+        self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
+        self._token_column = token_column
+        self._tag_column = tag_column
+        self._separator = separator
+        self._tag_separator = tag_separator
+        self._skip = None if skip is None else re.compile(skip)
+
+    def text_to_instance(self, tokens: list[Token], tags: Optional[list[str]] = None) -> Instance:
+        """Returns an instance of tokens and, where they are known, their tags."""
+        text = TextField(tokens)
+        fields: dict[str, Field] = {
+            "tokens": text,
+            "metadata": MetadataField({"words": [token.text for token in tokens]}),
+        }
+        if tags is not None:
+            fields["tags"] = SequenceLabelField(tags, text)
+        return Instance(fields)
+
+    def apply_token_indexers(self, instance: Instance) -> None:
+        """Gives the instance the indexers, after it came from another process."""
+        cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
+
+    def _read(self, file_path: str) -> Iterator[Instance]:
+        with open_compressed(cached_path(file_path)) as lines:
+            for rows in self.shard_iterable(self._sentences(lines, str(file_path))):
+                tokens, tags = zip(*rows)
+                yield self.text_to_instance([Token(token) for token in tokens], list(tags))
+
+    def _sentences(self, lines: Iterable[str], path: str) -> Iterator[list[tuple[str, str]]]:
+        rows: list[tuple[str, str]] = []
+        found = False
+        for number, line in enumerate(lines, start=1):
+            if line.isspace():
+                if rows:
+                    yield rows
+                rows = []
+            elif self._skip is None or not self._skip.match(line):
+                rows.append(self._row(line, f"{path}, line {number}"))
+                found = True
+        if rows:
+            yield rows
+        if not found:
+            raise ConfigurationError(f"{path} holds no sentence")
+
+    def _row(self, line: str, place: str) -> tuple[str, str]:
+        columns = line.rstrip("\r\n").split(self._separator)
+        try:
+            token, tag = columns[self._token_column], columns[self._tag_column]
+        except IndexError as error:
+            raise ConfigurationError(
+                f"{place}: a token must stand in column {self._token_column} and its tag in "
+                f"column {self._tag_column}; found {columns!r}"
+            ) from error
+        if len(columns) < 2 or not token or not tag:
+            raise ConfigurationError(f"{place}: a token and a tag must stand here; {columns!r}")
+        return token, tag if self._tag_separator is None else tag.split(self._tag_separator)[0]

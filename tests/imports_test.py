@@ -1,0 +1,110 @@
+"""Holds who imports whom to the table of levels in docs/model.md."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "elmo_components"
+
+# Lowest first; a module may import only from levels below its own.
+LEVELS = [
+    {"config", "scalar_mix", "kernels.reference"},
+    {"characters", "char_cnn", "kernels", "checkpoints.checkpoint"},
+    {"lstm", "checkpoints.bilm_tf", "checkpoints.native"},
+    {"bilm", "checkpoints"},
+    {"elmo"},
+    # allennlp may be imported from here on only
+    {
+        "registered.allennlp_on_torch2",
+        "registered.embedder",
+        "registered.encoder",
+        "registered.indexer",
+        "registered.reader",
+        "registered.tokenizer",
+    },
+    {"registered.predictor"},
+    {"registered"},
+    {""},
+]
+FIRST_WITH_ALLENNLP = 5
+# A library outside this list may be imported nowhere, and those named in one place there only.
+ONLY_IN = {
+    "h5py": {"checkpoints.bilm_tf"},
+    "safetensors": {"checkpoints.native"},
+    "spacy": {"registered.tokenizer"},
+}
+ANYWHERE = {"numpy", "torch"}
+
+PATHS = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Returns the modules that a file imports, in full; of the package's own those that exist."""
+    known = {f"elmo_components.{name_of(other)}".rstrip(".") for other in PATHS}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= submodules or {str(node.module)}
+    return found
+
+
+def level_of(name: str) -> int:
+    (level,) = (number for number, names in enumerate(LEVELS) if name in names)
+    return level
+
+
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
+def test_a_file_imports_from_lower_levels_only(path: Path) -> None:
+    name = name_of(path)
+    for imported in imports_of(path):
+        library, _, inner = imported.partition(".")
+        if library == "elmo_components":
+            assert level_of(inner) < level_of(name), f"{name} imports {imported}"
+        elif library == "allennlp":
+            assert level_of(name) >= FIRST_WITH_ALLENNLP, f"{name} imports {imported}"
+        elif library not in sys.stdlib_module_names:
+            allowed = name in ONLY_IN.get(library, set()) or library in ANYWHERE
+            assert allowed, f"{name} imports {imported}"
+
+
+def test_every_file_has_a_level_and_every_level_its_files() -> None:
+    names = [name for level in LEVELS for name in level]
+    assert sorted(names) == sorted(name_of(path) for path in PATHS)
+
+
+def test_the_core_works_without_allennlp_and_importing_it_changes_nothing(fixtures: Path) -> None:
+    code = f"""
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("allennlp", "allennlp_models", "spacy"):
+            raise ModuleNotFoundError(name)
+
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "allennlp" else find_spec(name, *rest)
+sys.meta_path.insert(0, Refuse())
+import logging, random, torch
+before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
+handlers = list(logging.getLogger().handlers)
+import elmo_components
+after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
+assert before == after and handlers == logging.getLogger().handlers
+elmo = elmo_components.Elmo.from_pretrained({str(fixtures / "models" / "tiny")!r})
+assert elmo.embed([["It", "works"]])[0].shape == (3, 2, 16)
+assert not any(name.startswith("elmo_components.registered") for name in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

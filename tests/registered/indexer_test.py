@@ -1,0 +1,77 @@
+"""Tests of registered/indexer.py."""
+
+import pickle
+
+import pytest
+import torch
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Batch, Instance, Token, TokenIndexer, Vocabulary
+from allennlp.data.fields import ListField, TextField
+from allennlp.data.token_indexers import ELMoTokenCharactersIndexer
+
+from elmo_components.registered.indexer import ElmoCharacterIndexer
+
+SENTENCES = [["The", "naïve", "fox"], ["x" * 100], ["</S>", "a\ud800"]]
+
+
+def tensors(indexer: TokenIndexer, sentences: list[list[str]] = SENTENCES) -> torch.Tensor:
+    batch = Batch(
+        [
+            Instance({"text": TextField([Token(word) for word in sentence], {"elmo": indexer})})
+            for sentence in sentences
+        ]
+    )
+    batch.index_instances(Vocabulary())
+    return batch.as_tensor_dict()["text"]["elmo"]["elmo_tokens"]
+
+
+def test_it_is_registered_and_gives_the_tensors_of_allennlps_own() -> None:
+    indexer = TokenIndexer.from_params(Params({"type": "elmo_character_ids"}))
+    found, expected = tensors(indexer), tensors(ELMoTokenCharactersIndexer())
+    assert found.dtype == expected.dtype == torch.int64
+    assert torch.equal(found, expected)
+
+
+def test_added_tokens_and_a_least_length_are_as_allennlps_own() -> None:
+    settings = {"tokens_to_add": {"fox": 7}, "token_min_padding_length": 5}
+    found = tensors(ElmoCharacterIndexer(**settings))
+    assert found.shape == (3, 5, 50)
+    assert torch.equal(found, tensors(ELMoTokenCharactersIndexer(**settings)))
+
+
+def test_an_empty_field_and_padded_lists_of_fields_have_a_shape() -> None:
+    indexer = ElmoCharacterIndexer()
+    assert tensors(indexer, [[]]).shape == (1, 0, 50)
+    fields = [TextField([Token(word) for word in words], {"elmo": indexer}) for words in SENTENCES]
+    batch = Batch(
+        [Instance({"lists": ListField(fields)}), Instance({"lists": ListField(fields[:1])})]
+    )
+    batch.index_instances(Vocabulary())
+    ids = batch.as_tensor_dict()["lists"]["elmo"]["elmo_tokens"]
+    assert ids.shape == (2, 3, 3, 50)
+    assert not ids[1, 1:].any()
+
+
+def test_equal_words_share_their_ids() -> None:
+    indices = ElmoCharacterIndexer().tokens_to_indices([Token("a"), Token("a")], Vocabulary())
+    assert indices["elmo_tokens"][0] is indices["elmo_tokens"][1]
+
+
+def test_indices_can_be_made_a_tensor_one_by_one() -> None:
+    # as allennlp-models' bidirectional_lm_token_embedder does with the sentence marks
+    indices = ElmoCharacterIndexer().tokens_to_indices([Token("<S>")], Vocabulary())
+    assert torch.LongTensor(indices["elmo_tokens"][0]).tolist()[:4] == [259, 257, 260, 261]
+
+
+def test_it_can_be_sent_to_another_process_and_compared() -> None:
+    indexer = ElmoCharacterIndexer(tokens_to_add={"a": 1})
+    assert pickle.loads(pickle.dumps(indexer)) == indexer
+    assert indexer != ElmoCharacterIndexer()
+
+
+def test_bad_settings_are_configuration_errors() -> None:
+    with pytest.raises(ConfigurationError, match="'a' has 300"):
+        ElmoCharacterIndexer(tokens_to_add={"a": 300})
+    with pytest.raises(ConfigurationError, match="namespace"):
+        TokenIndexer.from_params(Params({"type": "elmo_character_ids", "namespace": "x"}))

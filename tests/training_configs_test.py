@@ -1,0 +1,133 @@
+"""Every shipped configuration trains, and its archive predicts and evaluates on its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import _jsonnet
+import pytest
+from allennlp.commands.evaluate import evaluate_from_archive
+from allennlp.commands.train import train_model
+from allennlp.common import Params
+from allennlp.common.plugins import import_plugins
+from allennlp.data import Batch
+from allennlp.predictors import Predictor
+
+from elmo_components.config import ElmoConfig
+from tests.conftest import ROOT
+
+import_plugins()
+
+CONFIGS = sorted((ROOT / "training_configs").rglob("*.jsonnet"))
+PREDICTORS = {"tagging": "elmo_tagger", "classification": "elmo_classifier"}
+# Enough to go through everything once.
+FEW = json.dumps(
+    {
+        "dataset_reader.max_instances": 60,
+        "trainer.num_epochs": 1,
+        "data_loader.batch_sampler.batch_size": 30,
+    }
+)
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A configuration's path, and the folder that training with it wrote."""
+    folder = tmp_path_factory.mktemp("trained") / request.param.stem
+    train_model(Params.from_file(str(request.param), FEW), str(folder))
+    return request.param, folder
+
+
+def test_a_configuration_trains_and_is_evaluated_on_its_test_set(trained: Any) -> None:
+    _, folder = trained
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert any(name.startswith("test_") for name in metrics)
+    assert metrics["training_loss"] > 0.0
+
+
+def test_every_parameter_is_trained(trained: Any) -> None:
+    path, folder = trained
+    predictor = Predictor.from_path(
+        str(folder / "model.tar.gz"), predictor_name=PREDICTORS[path.parent.name]
+    )
+    instances = list(predictor._dataset_reader.read(Params.from_file(str(path))["train_data_path"]))
+    model = predictor._model.train()
+    model.forward_on_instances(instances[:1])
+    for parameter in model.parameters():
+        parameter.grad = None
+    batch = Batch(instances[:8])
+    batch.index_instances(model.vocab)
+    model(**batch.as_tensor_dict())["loss"].backward()
+    without = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
+    assert without == []
+
+
+def test_an_archive_needs_no_other_file(trained: Any, tmp_path: Path) -> None:
+    path, folder = trained
+    (folder / "model.tar.gz").rename(tmp_path / "model.tar.gz")
+    data = Path(Params.from_file(str(path))["test_data_path"]).resolve()
+    command = [sys.executable, "-m", "allennlp"]
+    predicted = subprocess.run(
+        [
+            *(*command, "predict", "model.tar.gz", "-", "--silent", "--output-file", "out.jsonl"),
+            *("--predictor", PREDICTORS[path.parent.name], "--include-package", "elmo_components"),
+        ],
+        input='Ana saw Oslo .\n\n{"tokens": ["Fine", "."]}\n{"sentence": ""}\n',
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+    )
+    assert predicted.returncode == 0, predicted.stderr[-2000:]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(lines) == 3
+    (tmp_path / "model.tar.gz").rename(folder / "model.tar.gz")
+    metrics = evaluate_from_archive(folder / "model.tar.gz", str(data))
+    assert metrics["loss"] > 0.0
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonnet"
+    mine.write_text(
+        f"""
+        local elmo = import '{ROOT}/training_configs/elmo.libsonnet';
+        (import '{path}') {{
+          data:: {{ train: std.extVar('TRAIN'), development: 'dev', test: 'test' }},
+          architecture:: elmo.architectures.small,
+          pretrained_file:: 'weights.hdf5',
+          trainer+: {{ num_epochs: 3 }},
+        }}
+        """
+    )
+    config = Params.from_file(str(mine), ext_vars={"TRAIN": "my-train"}).as_dict(quiet=True)
+    assert (config["train_data_path"], config["test_data_path"]) == ("my-train", "test")
+    assert config["trainer"]["num_epochs"] == 3
+    embedder = config["model"]["text_field_embedder"]["token_embedders"]["elmo"]
+    assert embedder["pretrained_file"] == "weights.hdf5" and embedder["requires_grad"] is False
+    assert embedder["architecture"]["lstm"]["dim"] == 1024
+    # what is read must be of the size of what is embedded
+    (encoder,) = (config["model"][key] for key in ("encoder", "seq2vec_encoder") if key in config["model"])
+    assert encoder["input_size"] >= ElmoConfig.from_options(embedder["architecture"]).output_size
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_header_gives_data_command_and_result(path: Path) -> None:
+    header = "".join(line for line in path.open() if line.startswith("//"))
+    relative = path.relative_to(ROOT)
+    for part in ("Data:", f"allennlp train {relative}", "--include-package elmo_components", "Measured:"):
+        assert part in header, f"{relative} must say {part!r}"
+
+
+def test_every_architecture_is_valid() -> None:
+    library = ROOT / "training_configs" / "elmo.libsonnet"
+    snippet = f"(import '{library}').architectures"
+    architectures = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
+    assert set(architectures) == {"tiny", "small", "medium", "original"}
+    for options in architectures.values():
+        assert ElmoConfig.from_options(options).to_options() == options

@@ -1,0 +1,89 @@
+// The blocks that the configurations share: architectures, indexers, embedders, trainers.
+
+// The folder of this file, however it was reached, so that configurations work from any folder.
+local here = std.join('/', local parts = std.split(std.thisFile, '/'); parts[:std.length(parts) - 1]);
+
+// Peters et al. 2018 and the published option files; the sizes alone differ.
+local published(cell_size, hidden_size, num_highway_layers) = {
+  lstm: {
+    use_skip_connections: true,
+    projection_dim: hidden_size,
+    dim: cell_size,
+    n_layers: 2,
+    cell_clip: 3,
+    proj_clip: 3,
+  },
+  char_cnn: {
+    activation: 'relu',
+    embedding: { dim: 16 },
+    filters: [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]],
+    max_characters_per_token: 50,
+    n_characters: 262,
+    n_highway: num_highway_layers,
+  },
+};
+
+{
+  // Where the small data sets that come with the project lie.
+  fixtures: (if here == '' then '.' else here) + '/../fixtures',
+
+  // Forms of `options.json`: `import` one of your own in their place.
+  architectures: {
+    // Small enough to train from nothing on a task of a few hundred sentences.
+    tiny: {
+      lstm: {
+        use_skip_connections: true,
+        projection_dim: 64,
+        dim: 128,
+        n_layers: 2,
+        cell_clip: 3,
+        proj_clip: 3,
+      },
+      char_cnn: {
+        activation: 'relu',
+        embedding: { dim: 16 },
+        filters: [[1, 16], [2, 32], [3, 64], [4, 64]],
+        max_characters_per_token: 50,
+        n_characters: 262,
+        n_highway: 1,
+      },
+    },
+    small: published(1024, 128, 1),
+    medium: published(2048, 256, 1),
+    original: published(4096, 512, 2),
+  },
+
+  // The size of a token's vector.
+  output_size(architecture): 2 * architecture.lstm.projection_dim,
+
+  // One kind of indices, which is all that ELMo reads.
+  indexers: { elmo: { type: 'elmo_character_ids' } },
+
+  // A text field embedder of ELMo alone. With a `pretrained_file` the biLM is frozen, and without
+  // one it is trained from random weights.
+  embedder(architecture, pretrained_file=null): {
+    token_embedders: {
+      elmo: {
+        type: 'elmo',
+        architecture: architecture,
+        [if pretrained_file != null then 'pretrained_file']: pretrained_file,
+        requires_grad: pretrained_file == null,
+        dropout: 0.3,
+      },
+    },
+  },
+
+  // Batches of sentences of like length.
+  data_loader(batch_size): {
+    batch_sampler: { type: 'bucket', batch_size: batch_size, sorting_keys: ['tokens'] },
+  },
+
+  trainer(metric, num_epochs, patience): {
+    num_epochs: num_epochs,
+    patience: patience,
+    validation_metric: metric,
+    grad_norm: 5.0,
+    optimizer: { type: 'adam', lr: 0.002 },
+    learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 2 },
+  },
+}

@@ -1,0 +1,44 @@
+// Named entities with ELMo and a CRF.
+//
+// Data: two columns, token and IOB2 tag, separated by a tab; fixtures/data/ner unless `data` says
+// otherwise. WNUT-17's files are read as published.
+//
+//   allennlp train training_configs/tagging/ner.jsonnet -s output/ner --include-package elmo_components
+//
+// Measured: TODO
+local elmo = import '../elmo.libsonnet';
+
+{
+  data:: {
+    train: elmo.fixtures + '/data/ner/train.conll',
+    development: elmo.fixtures + '/data/ner/dev.conll',
+    test: elmo.fixtures + '/data/ner/test.conll',
+  },
+  architecture:: elmo.architectures.tiny,
+  pretrained_file:: null,
+
+  dataset_reader: {
+    type: 'elmo_columns',
+    token_indexers: elmo.indexers,
+    separator: '\t',
+    tag_separator: ',',
+  },
+  train_data_path: $.data.train,
+  validation_data_path: $.data.development,
+  test_data_path: $.data.test,
+  evaluate_on_test: true,
+  model: {
+    type: 'crf_tagger',
+    label_encoding: 'BIO',
+    text_field_embedder: elmo.embedder($.architecture, $.pretrained_file),
+    encoder: {
+      type: 'lstm',
+      input_size: elmo.output_size($.architecture),
+      hidden_size: 100,
+      bidirectional: true,
+    },
+    dropout: 0.3,
+  },
+  data_loader: elmo.data_loader(16),
+  trainer: elmo.trainer('+f1-measure-overall', 15, 5),
+}
