@@ -95,7 +95,7 @@ class Refuse:
 
 import importlib.util
 find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name == "allennlp" else find_spec(name, *rest)
+importlib.util.find_spec = lambda name: None if name == "allennlp" else find_spec(name)
 sys.meta_path.insert(0, Refuse())
 import logging, random, torch
 before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()

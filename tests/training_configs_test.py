@@ -112,7 +112,9 @@ def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Pat
     assert embedder["pretrained_file"] == "weights.hdf5" and embedder["requires_grad"] is False
     assert embedder["architecture"]["lstm"]["dim"] == 1024
     # what is read must be of the size of what is embedded
-    (encoder,) = (config["model"][key] for key in ("encoder", "seq2vec_encoder") if key in config["model"])
+    (encoder,) = (
+        config["model"][key] for key in ("encoder", "seq2vec_encoder") if key in config["model"]
+    )
     assert encoder["input_size"] >= ElmoConfig.from_options(embedder["architecture"]).output_size
 
 
@@ -120,7 +122,12 @@ def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Pat
 def test_a_header_gives_data_command_and_result(path: Path) -> None:
     header = "".join(line for line in path.open() if line.startswith("//"))
     relative = path.relative_to(ROOT)
-    for part in ("Data:", f"allennlp train {relative}", "--include-package elmo_components", "Measured:"):
+    for part in (
+        "Data:",
+        f"allennlp train {relative}",
+        "--include-package elmo_components",
+        "Measured:",
+    ):
         assert part in header, f"{relative} must say {part!r}"
 
 

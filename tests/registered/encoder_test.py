@@ -138,3 +138,21 @@ def test_all_layers_reach_allennlp_models_language_model() -> None:
     ids = tensors["source"]["elmo"]["elmo_tokens"]
     layers = model({"elmo": {"token_characters": ids}})["lm_embeddings"]
     assert len(layers) == 3 and all(layer.shape == (2, 3, 8) for layer in layers)
+
+
+def test_it_is_an_encoder_of_any_tagger() -> None:
+    vocabulary, tensors = instances("the cat sat on the mat", "the dog ran")
+    vocabulary.add_tokens_to_namespace(["NOUN", "VERB"], "labels")
+    config = {
+        "type": "simple_tagger",
+        "text_field_embedder": {
+            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 6}}
+        },
+        "encoder": {**CONFIG, "recurrent_dropout": 0.1},
+    }
+    tensors["source"].pop("elmo")
+    model = Model.from_params(Params(config), vocab=vocabulary)
+    output = model(tensors["source"], tags=torch.zeros(2, 6, dtype=torch.int64))
+    output["loss"].backward()
+    assert output["class_probabilities"].shape == (2, 6, 2)
+    assert all(parameter.grad is not None for parameter in model.parameters())

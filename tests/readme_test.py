@@ -1,0 +1,87 @@
+"""Runs README's blocks: Python as it is, configurations and commands with little training."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands read, in a folder where they may write."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("fixtures", "training_configs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / ".allennlp_plugins", folder)
+    # a test runs with an `allennlp` of its own environment
+    (folder / "bin").mkdir()
+    script = folder / "bin" / "allennlp"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m allennlp "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
+def run(command: str, checkout: Path) -> str:
+    """Runs commands in a shell with one epoch's training, and returns what they print."""
+    few = """-o '{"trainer.num_epochs": 1, "dataset_reader.max_instances": 60}'"""
+    command = re.sub(r"(allennlp train \S+)", rf"\1 {few}", command)
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"export PATH='{checkout}/bin':$PATH\n{command}"],
+        cwd=checkout,
+        text=True,
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def test_every_block_is_of_a_kind_that_is_run() -> None:
+    assert {name for name, _ in BLOCKS} == {"bash", "jsonnet", "python"}
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_make_has_the_targets() -> None:
+    for target in re.findall(r"make ([a-z-]+)", "".join(blocks("bash"))):
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_pip_installs_what_is_there() -> None:
+    for path in re.findall(r"pip install .*-r (\S+?)[`\s]", README):
+        assert (ROOT / path).exists()
+
+
+def test_the_commands_that_make_train_stands_for_run(checkout: Path) -> None:
+    (block,) = (text for text in blocks("bash") if "pip install" in text)
+    commands = block[block.index("allennlp train") :]
+    assert '"words": ["Ms.", "Haag", "plays"' in run(commands, checkout)
+
+
+def test_the_configuration_trains(checkout: Path) -> None:
+    (checkout / "shown.jsonnet").write_text(blocks("jsonnet")[0])
+    run("allennlp train shown.jsonnet -s output/shown", checkout)
+    assert (checkout / "output" / "shown" / "model.tar.gz").exists()
+
+
+def test_a_configuration_for_own_data_trains_predicts_and_evaluates(checkout: Path) -> None:
+    (checkout / "mine.jsonnet").write_text(blocks("jsonnet")[1])
+    (commands,) = (text for text in blocks("bash") if "mine.jsonnet" in text)
+    printed = run(commands, checkout)
+    assert '"words": ["Berlin", "is", "cold"]' in printed
+    assert (checkout / "output" / "mine" / "model.tar.gz").exists()
