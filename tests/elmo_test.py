@@ -151,6 +151,18 @@ def test_options_given_apart_must_fit_the_weights(tiny_folder: Path, tiny: Elmo)
     weights, options = tiny_folder / "weights.hdf5", tiny.config.to_options()
     assert Elmo.from_pretrained(weights, options=options).config == tiny.config
     options["lstm"]["dim"] = 17
+    options["lstm"]["cell_clip"] = 3
+    with pytest.raises(CheckpointError) as error:
+        Elmo.from_pretrained(weights, options=options)
+    assert "lstm.dim is 16 there, and 17 is wanted" in str(error.value)
+    assert "lstm.cell_clip is 0.75 there, and 3 is wanted" in str(error.value)
+
+
+def test_options_given_apart_are_enough(tiny_folder: Path, tiny: Elmo, tmp_path: Path) -> None:
+    weights, options = tmp_path / "alone.hdf5", tiny.config.to_options()
+    weights.write_bytes((tiny_folder / "weights.hdf5").read_bytes())
+    assert Elmo.from_pretrained(weights, options=options).config == tiny.config
+    options["lstm"]["dim"] = 17
     with pytest.raises(CheckpointError, match=r"W_0 has the shape \(16, 64\).* ask for \(16, 68\)"):
         Elmo.from_pretrained(weights, options=options)
 

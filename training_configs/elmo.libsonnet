@@ -42,7 +42,7 @@ local published(cell_size, hidden_size, num_highway_layers) = {
       char_cnn: {
         activation: 'relu',
         embedding: { dim: 16 },
-        filters: [[1, 16], [2, 32], [3, 64], [4, 64]],
+        filters: [[1, 16], [2, 32], [3, 64], [4, 96], [5, 96]],
         max_characters_per_token: 50,
         n_characters: 262,
         n_highway: 1,
@@ -83,7 +83,7 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     patience: patience,
     validation_metric: metric,
     grad_norm: 5.0,
-    optimizer: { type: 'adam', lr: 0.002 },
-    learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 2 },
+    optimizer: { type: 'adam', lr: 0.004 },
+    learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 3 },
   },
 }

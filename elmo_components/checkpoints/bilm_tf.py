@@ -15,7 +15,12 @@ import h5py
 import numpy
 import torch
 
-from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
+from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
+    Checkpoint,
+    CheckpointError,
+    check_agreement,
+)
 from elmo_components.config import NUM_CHARACTERS, ElmoConfig
 
 __all__ = ["load", "matches", "save"]
@@ -51,16 +56,22 @@ def matches(path: Path) -> bool:
 
 def load(path: Path, config: Optional[ElmoConfig] = None) -> Checkpoint:
     """
-    Reads the weights file at `path`, or the one in the folder `path`; the options, where `config`
-    does not give them, are the JSON file beside it.
+    Reads the weights file at `path`, or the one in the folder `path`, with the options beside it.
+    These must agree with `config`, where both are there, and one of the two must be.
 
     # Raises
 
     `CheckpointError` that lists all that is missing, left over, of a wrong shape, or not finite.
     """
     weights_path = _weights_in(path) if path.is_dir() else path
+    options_path = _options_beside(weights_path)
+    if options_path is not None:
+        found = _read_options(options_path)
+        if config is not None:
+            check_agreement(found, config, options_path)
+        config = found
     if config is None:
-        config = _read_options(_options_beside(weights_path))
+        raise CheckpointError(f"One *options*.json must stand beside {weights_path}")
     try:
         with h5py.File(weights_path, "r") as file:
             return Checkpoint(config, _read_weights(file, config, weights_path))
@@ -245,22 +256,16 @@ def _read_options(path: Path) -> ElmoConfig:
 
 def _weights_in(folder: Path) -> Path:
     candidates = [path for path in folder.glob("*.hdf5") if "softmax" not in path.name]
-    return _the_one(candidates, f"{folder} must hold one *.hdf5 file of weights")
+    if len(candidates) != 1:
+        names = ", ".join(sorted(path.name for path in candidates)) or "none"
+        raise CheckpointError(f"{folder} must hold one *.hdf5 file of weights; found {names}")
+    return candidates[0]
 
 
-def _options_beside(weights: Path) -> Path:
+def _options_beside(weights: Path) -> Optional[Path]:
     named_alike = weights.with_name(weights.stem.replace("weights", "options") + ".json")
     for path in (named_alike, weights.with_name(OPTIONS_NAME)):
         if path.exists():
             return path
-    return _the_one(
-        list(weights.parent.glob("*options*.json")),
-        f"One *options*.json must stand beside {weights}",
-    )
-
-
-def _the_one(candidates: list[Path], rule: str) -> Path:
-    if len(candidates) != 1:
-        names = ", ".join(sorted(path.name for path in candidates)) or "none"
-        raise CheckpointError(f"{rule}; found {names}")
-    return candidates[0]
+    candidates = list(weights.parent.glob("*options*.json"))
+    return candidates[0] if len(candidates) == 1 else None

@@ -47,7 +47,7 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         dict(_flatten(config.to_options())) for config in (found, wanted)
     )
     differences = [
-        f"{key} is {found_numbers[key]!r} in the file and {wanted_numbers[key]!r} is wanted"
+        f"{key} is {found_numbers[key]!r} there, and {wanted_numbers[key]!r} is wanted"
         for key in wanted_numbers
         if found_numbers[key] != wanted_numbers[key]
     ]

@@ -39,6 +39,6 @@ local elmo = import '../elmo.libsonnet';
     },
     dropout: 0.3,
   },
-  data_loader: elmo.data_loader(16),
-  trainer: elmo.trainer('+f1-measure-overall', 15, 5),
+  data_loader: elmo.data_loader(8),
+  trainer: elmo.trainer('+f1-measure-overall', 20, 6),
 }
