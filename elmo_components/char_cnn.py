@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from elmo_components.config import NUM_CHARACTERS, CharCnnConfig
+from elmo_components.config import NUM_CHARACTERS, PADDING_ID, CharCnnConfig
 
 __all__ = ["CharCnn", "Highway"]
 
@@ -26,7 +26,8 @@ class CharCnn(nn.Module):
         w = highway(w), for each highway layer
         x = projection(w), which is absent where w has the wanted size already
 
-    The maximum runs over the padding of a word too, as in the original.
+    The maximum runs over the padding of a word too, as in the original. A word that comes several
+    times in a batch is computed once.
 
     # Parameters
 
@@ -90,8 +91,13 @@ class CharCnn(nn.Module):
             Of shape (..., hidden_size).
         """
         *leading, characters = character_ids.shape
+        # (words, characters), where words are the different ones; (tokens,)
+        ids, places = torch.unique(
+            character_ids.reshape(-1, characters), dim=0, return_inverse=True
+        )
+        ids = self._without_needless_padding(ids)
         # (words, embedding_size, characters)
-        embedded = self.character_embedding(character_ids.reshape(-1, characters)).transpose(1, 2)
+        embedded = self.character_embedding(ids).transpose(1, 2)
         activation = _ACTIVATIONS[self.config.activation]
         # (words, num_filters)
         words = torch.cat(
@@ -103,7 +109,14 @@ class CharCnn(nn.Module):
         if self.projection is not None:
             # (words, hidden_size)
             words = self.projection(words)
-        return words.reshape(*leading, words.size(-1))
+        return words[places].reshape(*leading, words.size(-1))
+
+    def _without_needless_padding(self, ids: torch.Tensor) -> torch.Tensor:
+        """Cuts words where every filter has seen one window of padding: all others are the same."""
+        widest = max(width for width, _ in self.config.filters)
+        used = ((ids != PADDING_ID) & (ids != 0)).any(dim=0)
+        longest = int(used.nonzero().max()) + 1 if used.any() else 0
+        return ids[:, : longest + widest]
 
 
 class Highway(nn.Module):

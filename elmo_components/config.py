@@ -13,6 +13,8 @@ __all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig"]
 # so that 0 can be the mask: 261 ids in the weights, 262 at inference.
 NUM_CHARACTERS = 262
 MAX_CHARACTERS = 50
+# What fills up a word, as all ids one higher than in bilm-tf.
+PADDING_ID = 261
 
 ACTIVATIONS = ("relu", "tanh")
 

@@ -77,3 +77,21 @@ def test_the_masks_vector_is_zero_and_stays_so() -> None:
     weight = char_cnn.character_embedding.weight
     assert not weight[0].any()
     assert weight.grad is not None and weight.grad[1:].any() and not weight.grad[0].any()
+
+
+@pytest.mark.parametrize("length", [0, 1, 40, 41, 42, 47, 48])
+def test_words_of_any_length_are_the_equations_whatever_stands_beside_them(length: int) -> None:
+    # the widest filter, 7, has windows of padding alone for words of up to 41 characters
+    char_cnn = make()
+    word = "".join(chr(97 + index % 26) for index in range(length))
+    ids = CharacterMapper().batch_ids([[word], [word, "a", word]])
+    expected = word_vector(
+        ids[0, 0].tolist(),
+        float64(char_cnn.state_dict()),
+        activation="relu",
+        num_filters=len(FILTERS),
+        num_highways=2,
+    )
+    found = char_cnn(ids)
+    for vector in (found[0, 0], found[1, 0], found[1, 2], char_cnn(ids[0, 0])):
+        torch.testing.assert_close(vector, torch.tensor(expected))

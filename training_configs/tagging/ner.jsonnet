@@ -40,5 +40,5 @@ local elmo = import '../elmo.libsonnet';
     dropout: 0.3,
   },
   data_loader: elmo.data_loader(8),
-  trainer: elmo.trainer('+f1-measure-overall', 20, 6),
+  trainer: elmo.trainer('+f1-measure-overall', 30, 10),
 }
