@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+def is_installed(library: str) -> bool:
+    """Whether a library is none of Python's own."""
+    spec = find_spec(library)
+    assert spec is not None
+    return "site-packages" in str(spec.origin)
+
+
 def level_of(name: str) -> int:
     (level,) = (number for number, names in enumerate(LEVELS) if name in names)
     return level
@@ -74,7 +82,7 @@ def test_a_file_imports_from_lower_levels_only(path: Path) -> None:
             assert level_of(inner) < level_of(name), f"{name} imports {imported}"
         elif library == "allennlp":
             assert level_of(name) >= FIRST_WITH_ALLENNLP, f"{name} imports {imported}"
-        elif library not in sys.stdlib_module_names:
+        elif is_installed(library):
             allowed = name in ONLY_IN.get(library, set()) or library in ANYWHERE
             assert allowed, f"{name} imports {imported}"
 
