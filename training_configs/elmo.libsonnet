@@ -83,7 +83,7 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     patience: patience,
     validation_metric: metric,
     grad_norm: 5.0,
-    optimizer: { type: 'adam', lr: 0.004 },
+    optimizer: { type: 'adam', lr: 0.002 },
     learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 3 },
   },
 }
