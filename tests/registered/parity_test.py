@@ -11,6 +11,7 @@ from allennlp.modules.token_embedders import ElmoTokenEmbedder
 
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
+from elmo_components.lstm import carried
 from elmo_components.registered.embedder import ElmoEmbedder
 from elmo_components.scalar_mix import ScalarMix
 from tests.characters_test import WORDS
@@ -31,18 +32,14 @@ def files(folder: Path) -> tuple[str, str]:
 
 
 def test_character_ids_are_the_same() -> None:
-    sentences = [[word for word in WORDS], ["one"]]
+    sentences = [WORDS, ["one"]]
     assert torch.equal(CharacterMapper().batch_ids(sentences), batch_to_ids(sentences))
 
 
 @pytest.mark.parametrize("stateful", [False, True])
 def test_all_layers_are_the_same_over_five_batches(tiny_folder: Path, stateful: bool) -> None:
-    theirs, ours = (
-        AllenNlpElmo(*files(tiny_folder), 1)._elmo_lstm,
-        Elmo.from_pretrained(tiny_folder),
-    )
-    from elmo_components.lstm import carried
-
+    theirs = AllenNlpElmo(*files(tiny_folder), 1)._elmo_lstm
+    ours = Elmo.from_pretrained(tiny_folder)
     state = None
     for batch in BATCHES:
         ids = batch_to_ids(batch)
