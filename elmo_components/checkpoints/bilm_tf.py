@@ -15,12 +15,7 @@ import h5py
 import numpy
 import torch
 
-from elmo_components.checkpoints.checkpoint import (
-    SOFTMAX_NAMES,
-    Checkpoint,
-    CheckpointError,
-    check_agreement,
-)
+from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
 from elmo_components.config import NUM_CHARACTERS, ElmoConfig
 
 __all__ = ["load", "matches", "save"]
@@ -56,8 +51,8 @@ def matches(path: Path) -> bool:
 
 def load(path: Path, config: Optional[ElmoConfig] = None) -> Checkpoint:
     """
-    Reads the weights file at `path`, or the one in the folder `path`, with the options beside it.
-    These must agree with `config`, where both are there, and one of the two must be.
+    Reads the weights file at `path`, or the one in the folder `path`, with the options beside it;
+    where there are none, they are `config`'s.
 
     # Raises
 
@@ -66,10 +61,7 @@ def load(path: Path, config: Optional[ElmoConfig] = None) -> Checkpoint:
     weights_path = _weights_in(path) if path.is_dir() else path
     options_path = _options_beside(weights_path)
     if options_path is not None:
-        found = _read_options(options_path)
-        if config is not None:
-            check_agreement(found, config, options_path)
-        config = found
+        config = _read_options(options_path)
     if config is None:
         raise CheckpointError(f"One *options*.json must stand beside {weights_path}")
     try:
