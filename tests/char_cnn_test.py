@@ -95,3 +95,93 @@ def test_words_of_any_length_are_the_equations_whatever_stands_beside_them(lengt
     found = char_cnn(ids)
     for vector in (found[0, 0], found[1, 0], found[1, 2], char_cnn(ids[0, 0])):
         torch.testing.assert_close(vector, torch.tensor(expected))
+
+
+def straightforward(char_cnn: CharCnn, ids: torch.Tensor) -> torch.Tensor:
+    """The equations with torch's own convolution, maximum and highway, all words, all padding."""
+    tensors = dict(char_cnn.named_parameters())
+    embedded = torch.nn.functional.embedding(
+        ids.flatten(0, 1), tensors["character_embedding.weight"], padding_idx=0
+    ).transpose(1, 2)
+    parts = []
+    for index in range(len(FILTERS)):
+        weight, bias = (tensors[f"convolutions.{index}.{name}"] for name in ("weight", "bias"))
+        parts.append(torch.conv1d(embedded, weight, bias).amax(-1).relu())
+    words = torch.cat(parts, dim=1)
+    for index in range(2):
+        carry, transform = (
+            words @ tensors[f"highways.{index}.{gate}.weight"].t()
+            + tensors[f"highways.{index}.{gate}.bias"]
+            for gate in ("carry", "transform")
+        )
+        words = carry.sigmoid() * transform.relu() + (1 - carry.sigmoid()) * words
+    words = words @ tensors["projection.weight"].t() + tensors["projection.bias"]
+    return words.view(*ids.shape[:2], -1)
+
+
+# of all lengths up to the cut, with equal windows within a word, and words that come twice
+MANY_WORDS = [*("ab" * 30)[:30], *["xyz" * (length // 3) for length in range(60)], "noon", "noon"]
+
+
+@pytest.mark.parametrize("windows", [1, 60, 512])
+def test_every_gradient_is_that_of_the_equations_however_words_are_grouped(
+    windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elmo_components.char_cnn._WINDOWS", windows)
+    char_cnn = make()
+    ids = CharacterMapper().batch_ids([MANY_WORDS, ["a", "noon"]])
+    expected = straightforward(char_cnn, ids)
+    found = char_cnn(ids)
+    torch.testing.assert_close(found, expected)
+    factors = torch.randn_like(expected)
+    parameters = dict(char_cnn.named_parameters())
+    torch.testing.assert_close(
+        dict(zip(parameters, torch.autograd.grad((found * factors).sum(), parameters.values()))),
+        dict(zip(parameters, torch.autograd.grad((expected * factors).sum(), parameters.values()))),
+    )
+
+
+def test_what_fills_up_a_word_may_be_any_character() -> None:
+    char_cnn = make()
+    ids = CharacterMapper().batch_ids([["one", "three"]])
+    # the mask's id, a letter, and a different end of each
+    for filling in (0, 98, torch.tensor([[7], [8]])):
+        ids[0, :, 20:] = filling
+        torch.testing.assert_close(char_cnn(ids), straightforward(char_cnn, ids))
+
+
+def test_a_trace_serves_other_words() -> None:
+    char_cnn = make()
+    traced = torch.jit.trace(char_cnn, CharacterMapper().batch_ids([["a", "b", "a"]]))
+    ids = CharacterMapper().batch_ids([["other", "x" * 48, "words"]])
+    torch.testing.assert_close(traced(ids), straightforward(char_cnn, ids))
+
+
+@pytest.mark.parametrize("wrong", [-1, 262, (1 << 16) + 98])
+def test_an_id_out_of_range_is_refused_also_beside_a_known_word(wrong: int) -> None:
+    char_cnn = make().requires_grad_(False)
+    ids = CharacterMapper().batch_ids([["a", "a"]])
+    char_cnn(ids)
+    # 97 + 1 is the letter in the word
+    ids[0, 1, 1] = wrong
+    with pytest.raises(IndexError):
+        char_cnn(ids)
+
+
+def test_ids_of_another_type_or_too_few_are_refused() -> None:
+    ids = CharacterMapper().batch_ids([["a"]])
+    with pytest.raises(ValueError, match=r"int64, 7 or more a word; found torch\.int32, 50"):
+        make()(ids.int())
+    with pytest.raises(ValueError, match=r"found torch\.int64, 6"):
+        make()(ids[:, :, :6])
+
+
+def test_half_of_the_work_in_bfloat16_gives_gradients_too() -> None:
+    char_cnn = make(double=False)
+    ids = CharacterMapper().batch_ids([SENTENCE])
+    expected = straightforward(char_cnn, ids)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = char_cnn(ids)
+    torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.2)
+    found.float().sum().backward()
+    assert all(parameter.grad is not None for parameter in char_cnn.parameters())
