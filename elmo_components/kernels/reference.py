@@ -1,52 +1,17 @@
 """The definition of the projected LSTM: plain PyTorch, any dtype, that every backend is held to."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Optional
-
 import torch
 
-__all__ = ["DirectionWeights", "LayerState", "projected_lstm"]
+from elmo_components.kernels.call import LayerState, LstmCall
+
+__all__ = ["projected_lstm", "unsupported"]
 
 
-class DirectionWeights(NamedTuple):
-    """
-    The weights of one direction of one layer; the gates come in the order i, f, g, o.
-
-    # Parameters
-
-    input : `torch.Tensor`
-        (4 * cell_size, input_size)
-    recurrent : `torch.Tensor`
-        (4 * cell_size, hidden_size)
-    bias : `torch.Tensor`
-        (4 * cell_size,), the forget gate's offset included.
-    projection : `Optional[torch.Tensor]`
-        (hidden_size, cell_size); `None` where the output is not projected.
-    """
-
-    input: torch.Tensor
-    recurrent: torch.Tensor
-    bias: torch.Tensor
-    projection: Optional[torch.Tensor]
+def unsupported(call: LstmCall) -> None:
+    """Returns `None`: every call can be taken."""
 
 
-class LayerState(NamedTuple):
-    """What one layer remembers: (directions, batch, hidden_size) and (..., cell_size)."""
-
-    hidden: torch.Tensor
-    cell: torch.Tensor
-
-
-def projected_lstm(
-    inputs: torch.Tensor,
-    *,
-    lengths: torch.Tensor,
-    weights: Sequence[DirectionWeights],
-    state: LayerState,
-    cell_clip: Optional[float],
-    projection_clip: Optional[float],
-    dropout: Optional[torch.Tensor],
-) -> tuple[torch.Tensor, LayerState]:
+def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     """
     Runs one layer of LSTMs with projection, each direction over its own inputs, first step first:
 
@@ -58,21 +23,6 @@ def projected_lstm(
     `LSTMCell`'s, the dropout Gal and Ghahramani's 2016, one mask for all steps). A backward
     direction is given its inputs, and gives its outputs, in reversed order.
 
-    # Parameters
-
-    inputs : `torch.Tensor`
-        (directions, batch, time, input_size)
-    lengths : `torch.Tensor`
-        (batch,), int64: how many steps of each sentence count; from 0 to time.
-    weights : `Sequence[DirectionWeights]`
-        One element a direction.
-    state : `LayerState`
-        What the layer remembers at the start.
-    cell_clip, projection_clip : `Optional[float]`
-        `None` for no clipping; without a projection `projection_clip` has no effect.
-    dropout : `Optional[torch.Tensor]`
-        (directions, batch, hidden_size), a factor for each output; `None` for none.
-
     # Returns
 
     `tuple[torch.Tensor, LayerState]`
@@ -80,29 +30,29 @@ def projected_lstm(
         state after each sentence's last step.
     """
     outputs, hiddens, cells = [], [], []
-    for direction, (weight, direction_inputs) in enumerate(zip(weights, inputs)):
-        hidden, cell = state.hidden[direction], state.cell[direction]
+    for direction, (weight, direction_inputs) in enumerate(zip(call.weights, call.inputs)):
+        hidden, cell = call.state.hidden[direction], call.state.cell[direction]
         # (batch, time, 4 * cell_size)
         input_gates = torch.nn.functional.linear(direction_inputs, weight.input, weight.bias)
         steps = []
         for time, step_gates in enumerate(input_gates.unbind(dim=1)):
             # (batch, 1)
-            running = (time < lengths).unsqueeze(-1)
+            running = (time < call.lengths).unsqueeze(-1)
             # (batch, 4 * cell_size)
             gates = step_gates + torch.nn.functional.linear(hidden, weight.recurrent)
             # (batch, cell_size), each
             i, f, g, o = gates.chunk(4, dim=-1)
             new_cell = torch.sigmoid(i) * torch.tanh(g) + torch.sigmoid(f) * cell
-            if cell_clip is not None:
-                new_cell = new_cell.clamp(-cell_clip, cell_clip)
+            if call.cell_clip is not None:
+                new_cell = new_cell.clamp(-call.cell_clip, call.cell_clip)
             # (batch, cell_size), or with a projection (batch, hidden_size)
             new_hidden = torch.sigmoid(o) * torch.tanh(new_cell)
             if weight.projection is not None:
                 new_hidden = torch.nn.functional.linear(new_hidden, weight.projection)
-                if projection_clip is not None:
-                    new_hidden = new_hidden.clamp(-projection_clip, projection_clip)
-            if dropout is not None:
-                new_hidden = new_hidden * dropout[direction]
+                if call.projection_clip is not None:
+                    new_hidden = new_hidden.clamp(-call.projection_clip, call.projection_clip)
+            if call.dropout is not None:
+                new_hidden = new_hidden * call.dropout[direction]
             hidden = torch.where(running, new_hidden, hidden)
             cell = torch.where(running, new_cell, cell)
             steps.append(torch.where(running, new_hidden, torch.zeros_like(new_hidden)))

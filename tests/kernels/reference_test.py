@@ -6,7 +6,8 @@ import numpy
 import pytest
 import torch
 
-from elmo_components.kernels import DirectionWeights, LayerState, projected_lstm
+from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
+from elmo_components.kernels.reference import projected_lstm
 from tests.reference import lstm_steps
 
 LENGTHS = [5, 0, 3, 1]
@@ -47,13 +48,15 @@ def test_steps_are_the_equations(
     inputs = torch.randn(2, len(LENGTHS), TIME, INPUT, dtype=torch.float64)
     both, start = weights(projected=projected), state(projected=projected)
     outputs, end = projected_lstm(
-        inputs,
-        lengths=torch.tensor(LENGTHS),
-        weights=both,
-        state=start,
-        cell_clip=cell_clip,
-        projection_clip=projection_clip,
-        dropout=None,
+        LstmCall(
+            inputs,
+            lengths=torch.tensor(LENGTHS),
+            weights=both,
+            state=start,
+            cell_clip=cell_clip,
+            projection_clip=projection_clip,
+            dropout=None,
+        )
     )
     for direction in range(2):
         for row, length in enumerate(LENGTHS):
@@ -84,13 +87,15 @@ def test_dropout_is_a_factor_of_every_step() -> None:
     dropout = torch.ones(2, len(LENGTHS), HIDDEN, dtype=torch.float64)
     dropout[:, :, 1] = 0.0
     outputs, end = projected_lstm(
-        inputs,
-        lengths=torch.tensor(LENGTHS),
-        weights=weights(),
-        state=state(),
-        cell_clip=None,
-        projection_clip=None,
-        dropout=dropout,
+        LstmCall(
+            inputs,
+            lengths=torch.tensor(LENGTHS),
+            weights=weights(),
+            state=state(),
+            cell_clip=None,
+            projection_clip=None,
+            dropout=dropout,
+        )
     )
     assert not outputs[..., 1].any()
     assert outputs[:, 0, :, 0].all()
@@ -108,13 +113,15 @@ def test_gradients_are_those_of_the_function() -> None:
     def run(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         inputs, hidden, cell, *rest = values
         outputs, end = projected_lstm(
-            inputs,
-            lengths=torch.tensor(LENGTHS),
-            weights=[DirectionWeights(*rest[:4]), DirectionWeights(*rest[4:])],
-            state=LayerState(hidden, cell),
-            cell_clip=0.8,
-            projection_clip=0.9,
-            dropout=None,
+            LstmCall(
+                inputs,
+                lengths=torch.tensor(LENGTHS),
+                weights=[DirectionWeights(*rest[:4]), DirectionWeights(*rest[4:])],
+                state=LayerState(hidden, cell),
+                cell_clip=0.8,
+                projection_clip=0.9,
+                dropout=None,
+            )
         )
         return outputs, end.hidden, end.cell
 
@@ -124,13 +131,15 @@ def test_gradients_are_those_of_the_function() -> None:
 def test_no_steps_give_no_outputs_and_keep_the_state() -> None:
     start = state()
     outputs, end = projected_lstm(
-        torch.zeros(2, len(LENGTHS), 0, INPUT, dtype=torch.float64),
-        lengths=torch.zeros(len(LENGTHS), dtype=torch.int64),
-        weights=weights(),
-        state=start,
-        cell_clip=None,
-        projection_clip=None,
-        dropout=None,
+        LstmCall(
+            torch.zeros(2, len(LENGTHS), 0, INPUT, dtype=torch.float64),
+            lengths=torch.zeros(len(LENGTHS), dtype=torch.int64),
+            weights=weights(),
+            state=start,
+            cell_clip=None,
+            projection_clip=None,
+            dropout=None,
+        )
     )
     assert outputs.shape == (2, len(LENGTHS), 0, HIDDEN)
     torch.testing.assert_close(end.hidden, start.hidden)

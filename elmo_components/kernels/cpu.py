@@ -1,0 +1,45 @@
+"""The backend for CPUs: no compiler, only what torch brings."""
+
+from typing import Optional
+
+import torch
+
+from elmo_components.kernels import cpu_training
+from elmo_components.kernels.call import LayerState, LstmCall
+from elmo_components.kernels.cpu_forward import run
+
+__all__ = ["projected_lstm", "unsupported"]
+
+
+def unsupported(call: LstmCall) -> Optional[str]:
+    """Returns why this backend cannot take a call, or `None`."""
+    tensors = [call.inputs, *call.state, *(part for weight in call.weights for part in weight)]
+    for tensor in tensors:
+        if tensor is not None and tensor.device.type != "cpu":
+            return f"a tensor is on the device {tensor.device}, not on the CPU"
+        if tensor is not None and tensor.dtype != call.inputs.dtype:
+            return f"the inputs are {call.inputs.dtype}, and another tensor is {tensor.dtype}"
+    if call.inputs.dtype not in (torch.float32, torch.float64):
+        return f"the inputs are {call.inputs.dtype}, not float32 or float64"
+    if call.dropout is not None and call.dropout.requires_grad:
+        return "it has no gradient with respect to the dropout's factors"
+    if torch.jit.is_tracing():
+        return "it works in place, which cannot be traced"
+    return None
+
+
+def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
+    """
+    See `kernels.reference.projected_lstm`. Derivatives of derivatives are refused, with a
+    `RuntimeError`.
+    """
+    with torch.autocast("cpu", enabled=False):
+        if torch.is_grad_enabled() and _requires_grad(call):
+            return cpu_training.projected_lstm(call)
+        with torch.no_grad():
+            return run(call, call.precision)[:2]
+
+
+def _requires_grad(call: LstmCall) -> bool:
+    weights = (part for weight in call.weights for part in weight if part is not None)
+    return any(tensor.requires_grad for tensor in (call.inputs, *call.state, *weights))

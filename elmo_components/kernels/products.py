@@ -1,0 +1,119 @@
+"""
+Products of some rows with large weights, by whichever of torch's engines is fastest here.
+
+Which one that is differs with processor, release, shape and number of rows, by factors of up to
+thirteen: it is measured, once a process for each shape.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+
+from elmo_components.kernels.engines import ENGINES, Engine, missing
+
+__all__ = ["TRAINING", "Product"]
+
+logger = logging.getLogger(__name__)
+
+# The engines that are precise enough; the first is taken unless another is clearly faster.
+# In training it is always the same one: a run with the same seed must give the same numbers.
+TRAINING = "training"
+CANDIDATES = {
+    TRAINING: ("blas_unpacked",),
+    "float32": ("blas", "onednn"),
+    "bfloat16": ("bfloat16", "blas", "onednn"),
+    "int8": ("fbgemm", "int8_onednn", "bfloat16", "blas"),
+}
+CLEARLY = 1.1
+# Of a smaller weight the product is too short for the choice to matter.
+LEAST_MEASURED = 1 << 16
+
+_fastest: dict[tuple, str] = {}
+
+
+class Product:
+    """
+    The product of inputs with the transpose of a weight, for one weight a direction.
+
+    # Parameters
+
+    weights : `Sequence[torch.Tensor]`
+        One a direction, (output_size, input_size), float32 or float64. An engine's own layout of
+        them is made when it is first used: a change of theirs does not show.
+    precision : `str`
+        The least that will do, one of `call.PRECISIONS`; or `TRAINING`.
+    """
+
+    def __init__(self, weights: Sequence[torch.Tensor], precision: str) -> None:
+        self._weights = [weight.detach() for weight in weights]
+        names = CANDIDATES[precision]
+        if weights[0].dtype != torch.float32:
+            # the others have no float64
+            names = CANDIDATES[TRAINING]
+        self._names = [name for name in names if missing(name) is None]
+        self._engines: dict[str, Engine] = {}
+        self._by_rows: dict[int, Engine] = {}
+
+    def into(
+        self, out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor] = None
+    ) -> torch.Tensor:
+        """
+        Writes the product plus `addend` to `out`, and returns it.
+
+        # Parameters
+
+        out : `torch.Tensor`
+            (directions, rows, output_size), contiguous.
+        inputs : `torch.Tensor`
+            (directions, rows, input_size)
+        addend : `Optional[torch.Tensor]`
+            Of a shape that broadcasts to that of `out`, which it may be.
+        """
+        rows = inputs.size(1)
+        if rows not in self._by_rows:
+            name = self._choose(inputs)
+            if name not in self._engines:
+                self._engines[name] = ENGINES[name](self._weights)
+            self._by_rows[rows] = self._engines[name]
+        self._by_rows[rows](out, inputs, addend)
+        return out
+
+    def of(self, inputs: torch.Tensor, addend: Optional[torch.Tensor] = None) -> torch.Tensor:
+        """Returns the product plus `addend`, (directions, rows, output_size)."""
+        size = self._weights[0].size(0)
+        return self.into(inputs.new_empty(*inputs.shape[:2], size), inputs, addend)
+
+    def _choose(self, inputs: torch.Tensor) -> str:
+        weight = self._weights[0]
+        if len(self._names) == 1 or weight.numel() < LEAST_MEASURED:
+            return self._names[0]
+        # 1, 2, 3 to 4, 5 to 8, ...: speeds change slowly with the rows
+        rows = min(1 << (inputs.size(1) - 1).bit_length(), 256)
+        shape = (len(self._weights), *weight.shape, rows, torch.get_num_threads())
+        key = (*self._names, *shape)
+        if key not in _fastest:
+            seconds = self._measure(inputs)
+            best = min(seconds, key=seconds.__getitem__)
+            first = self._names[0]
+            _fastest[key] = first if seconds[first] < CLEARLY * seconds[best] else best
+            logger.debug("%s is the fastest for %s of %s", _fastest[key], shape, seconds)
+        return _fastest[key]
+
+    def _measure(self, inputs: torch.Tensor) -> dict[str, float]:
+        # (directions, rows, output_size)
+        out = inputs.new_zeros(*inputs.shape[:2], self._weights[0].size(0))
+        seconds: dict[str, float] = {}
+        for name in self._names:
+            engine = self._engines.get(name) or ENGINES[name](self._weights)
+            times: list[float] = []
+            while len(times) < 5 and (
+                not times or not seconds or min(times) < 3.0 * min(seconds.values())
+            ):
+                start = time.perf_counter()
+                engine(out, inputs, out)
+                times.append(time.perf_counter() - start)
+            seconds[name] = min(times)
+        return seconds

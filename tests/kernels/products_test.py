@@ -1,0 +1,109 @@
+"""Tests of kernels/products.py and kernels/engines.py, against float64 products."""
+
+import pytest
+import torch
+
+from elmo_components.kernels import products
+from elmo_components.kernels.engines import ENGINES, missing
+from elmo_components.kernels.products import CANDIDATES, Product
+
+# relative to the largest value of the product
+TOLERANCES = {"blas": 1e-6, "blas_unpacked": 1e-6, "onednn": 1e-6, "bfloat16": 1e-2}
+TOLERANCES.update({"fbgemm": 3e-2, "int8_onednn": 3e-2})
+
+
+def weights(*shape: int) -> list[torch.Tensor]:
+    return [torch.randn(*shape) for _ in range(2)]
+
+
+def exact(inputs: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(
+        [part.double() @ weight.double().t() for part, weight in zip(inputs, weights)]
+    )
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("rows", [1, 2, 7, 40])
+@pytest.mark.parametrize("addend", ["none", "full", "broadcast"])
+def test_an_engine_multiplies(name: str, rows: int, addend: str) -> None:
+    lacking = missing(name)
+    if lacking is not None:
+        pytest.skip(f"torch {torch.__version__} lacks {lacking}")
+    both = weights(48, 33)
+    # rows of very different sizes, as a quantised input has them at worst
+    inputs = torch.randn(2, rows, 33) * torch.logspace(-1, 1, rows).view(1, rows, 1)
+    added = {
+        "none": None,
+        "full": torch.randn(2, rows, 48),
+        "broadcast": torch.randn(2, 1, 48).expand(2, rows, 48),
+    }[addend]
+    out = torch.full((2, rows, 48), float("nan"))
+    ENGINES[name](both)(out, inputs, added)
+    wanted = exact(inputs, both) + (0.0 if added is None else added)
+    assert (out - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
+
+
+def test_inputs_that_are_a_part_of_a_larger_tensor_are_multiplied() -> None:
+    both = weights(48, 33)
+    inputs = torch.randn(2, 9, 33)[:, 2:5]
+    for name in ENGINES:
+        if missing(name) is None:
+            out = torch.empty(2, 3, 48)
+            ENGINES[name](both)(out, inputs, None)
+            wanted = exact(inputs, both)
+            assert (out - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
+
+
+def test_weights_and_inputs_of_zeros_give_zeros() -> None:
+    for precision in CANDIDATES:
+        found = Product([torch.zeros(8, 4)] * 2, precision).of(torch.zeros(2, 3, 4))
+        assert torch.equal(found, torch.zeros(2, 3, 8))
+
+
+def test_the_engine_that_is_clearly_fastest_is_chosen_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+
+    def engine(name: str, loops: int):
+        def make(weights):
+            def run(out, inputs, addend):
+                calls.append(name)
+                for _ in range(loops):
+                    torch.randn(100, 100)
+                out.zero_()
+
+            return run
+
+        return make
+
+    names = {"first": engine("first", 200), "slow": engine("slow", 2000), "fast": engine("fast", 1)}
+    monkeypatch.setattr(products, "ENGINES", names)
+    monkeypatch.setattr(products, "CANDIDATES", {"float32": tuple(names)})
+    monkeypatch.setattr(products, "_fastest", {})
+    for _ in range(2):
+        product = Product(weights(512, 256), "float32")
+        product.of(torch.randn(2, 3, 256))
+        product.of(torch.randn(2, 3, 256))
+    # one that is far slower than the best so far is tried once
+    assert calls.count("slow") == 1 and calls.count("first") <= 5
+    assert calls[-4:] == ["fast"] * 4
+
+
+def test_training_always_takes_the_same_engine() -> None:
+    assert len(CANDIDATES[products.TRAINING]) == 1
+
+
+def test_float64_stays_float64() -> None:
+    both = [weight.double() for weight in weights(48, 33)]
+    inputs = torch.randn(2, 5, 33, dtype=torch.float64)
+    for precision in CANDIDATES:
+        torch.testing.assert_close(Product(both, precision).of(inputs), exact(inputs, both))
+
+
+def test_the_global_choice_of_a_quantized_engine_is_left_as_it_was() -> None:
+    if missing("fbgemm") is not None:
+        pytest.skip(f"torch {torch.__version__} lacks {missing('fbgemm')}")
+    before = torch.backends.quantized.engine
+    ENGINES["fbgemm"](weights(8, 4))
+    assert torch.backends.quantized.engine == before
