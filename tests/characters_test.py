@@ -1,10 +1,13 @@
 """Tests of characters.py."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy
 import pytest
 import torch
 
-from elmo_components.characters import CharacterMapper
+from elmo_components import characters
+from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
 
 WORDS = [
     "The",
@@ -42,7 +45,7 @@ def ids_by_hand(word: str) -> list[int]:
 @pytest.mark.parametrize("word", WORDS, ids=ascii)
 def test_a_word_is_its_bytes_between_marks(word: str) -> None:
     ids = CharacterMapper().word_ids(word)
-    assert ids.dtype == numpy.int64
+    assert ids.dtype == numpy.int16
     assert ids.tolist() == ids_by_hand(word)
 
 
@@ -82,3 +85,44 @@ def test_sentences_are_padded_with_zeros() -> None:
 def test_no_sentences_and_no_tokens_have_a_shape() -> None:
     assert CharacterMapper().batch_ids([]).shape == (0, 0, 50)
     assert CharacterMapper().batch_ids([[]]).shape == (1, 0, 50)
+
+
+def test_a_batch_has_each_sentences_words_in_their_places() -> None:
+    mapper = CharacterMapper(tokens_to_add={"[MASK]": 1})
+    sentences = [WORDS, [], ["[MASK]", "a"], WORDS[::-1]]
+    ids = mapper.batch_ids(sentences)
+    assert ids.dtype == torch.int64
+    for row, sentence in zip(ids.tolist(), sentences):
+        expected = [mapper.word_ids(word).tolist() for word in sentence]
+        assert row == expected + [[0] * 50] * (len(WORDS) - len(sentence))
+    assert ids[2, 0].tolist() == [259, 2, 260] + [261] * 47
+
+
+def test_a_batch_is_the_callers_own() -> None:
+    mapper = CharacterMapper()
+    mapper.batch_ids([["a", "b"]]).zero_()
+    assert mapper.batch_ids([["a"]]).tolist() == [[ids_by_hand("a")]]
+
+
+def test_the_marks_of_a_sentence_are_int64_as_a_batch_is() -> None:
+    assert BOS_IDS.dtype == EOS_IDS.dtype == numpy.int64
+    assert BOS_IDS.tolist() == ids_by_hand("<S>") and EOS_IDS.tolist() == ids_by_hand("</S>")
+
+
+def test_what_is_no_string_is_an_error() -> None:
+    with pytest.raises(TypeError, match="A word must be a string; found 7"):
+        CharacterMapper().batch_ids([["a", 7]])
+
+
+def test_threads_that_share_a_mapper_get_the_same_ids() -> None:
+    mapper = CharacterMapper()
+    sentences = [[f"{number}-{word}" for word in WORDS] for number in range(50)]
+    characters._byte_ids.cache_clear()
+    with ThreadPoolExecutor(8) as threads:
+        batches = list(threads.map(mapper.batch_ids, [sentences] * 16))
+    assert all(torch.equal(batch, batches[0]) for batch in batches)
+    assert batches[0][49, 1].tolist() == ids_by_hand("49-a")
+
+
+def test_a_bounded_number_of_words_is_kept() -> None:
+    assert characters._byte_ids.cache_info().maxsize == 65_536

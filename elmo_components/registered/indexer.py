@@ -1,5 +1,6 @@
 """The character-id `TokenIndexer`."""
 
+from operator import attrgetter
 from typing import Optional
 
 import numpy
@@ -9,12 +10,15 @@ from allennlp.data.token_indexers.token_indexer import IndexedTokenList, TokenIn
 from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
-from elmo_components.characters import CharacterMapper
+from elmo_components.characters import CharacterMapper, join_ids
 from elmo_components.config import MAX_CHARACTERS
 
 __all__ = ["ElmoCharacterIndexer"]
 
 OUTPUT_KEY = "elmo_tokens"
+
+# AllenNLP's tokens and spaCy's alike
+_text_of = attrgetter("text")
 
 
 @TokenIndexer.register("elmo_character_ids")
@@ -23,7 +27,7 @@ class ElmoCharacterIndexer(TokenIndexer):
     Maps each token to the 50 character ids that ELMo reads: 1 to 262, and 0 for padding.
 
     A token's ids are one array that equal tokens share, and a sentence's become a tensor in one
-    step.
+    step. Tokens may be AllenNLP's or spaCy's.
 
     Registered as a `TokenIndexer` with name "elmo_character_ids".
 
@@ -55,19 +59,18 @@ class ElmoCharacterIndexer(TokenIndexer):
         return {OUTPUT_KEY: []}
 
     def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
-        """Returns, under "elmo_tokens", a read-only int64 array of shape (50,) for each token."""
-        return {OUTPUT_KEY: [self._mapper.word_ids(token.ensure_text()) for token in tokens]}
+        """Returns, under "elmo_tokens", a read-only int16 array of shape (50,) for each token."""
+        return {OUTPUT_KEY: self._mapper.sentence_ids(map(_text_of, tokens))}
 
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:
         """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50)."""
         length = padding_lengths[OUTPUT_KEY]
+        kept = tokens[OUTPUT_KEY][:length]
         # (time, characters)
         ids = numpy.zeros((length, MAX_CHARACTERS), dtype=numpy.int64)
-        kept = tokens[OUTPUT_KEY][:length]
-        if kept:
-            numpy.stack(kept, out=ids[: len(kept)])
+        ids[: len(kept)] = join_ids(kept)
         return {OUTPUT_KEY: torch.from_numpy(ids)}
 
     def __eq__(self, other: object) -> bool:

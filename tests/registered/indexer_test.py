@@ -2,7 +2,9 @@
 
 import pickle
 
+import numpy
 import pytest
+import spacy
 import torch
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
@@ -10,6 +12,7 @@ from allennlp.data import Batch, Instance, Token, TokenIndexer, Vocabulary
 from allennlp.data.fields import ListField, TextField
 from allennlp.data.token_indexers import ELMoTokenCharactersIndexer
 
+from elmo_components import characters
 from elmo_components.registered.indexer import ElmoCharacterIndexer
 
 SENTENCES = [["The", "naïve", "fox"], ["x" * 100], ["</S>", "a\ud800"]]
@@ -75,3 +78,47 @@ def test_bad_settings_are_configuration_errors() -> None:
         ElmoCharacterIndexer(tokens_to_add={"a": 300})
     with pytest.raises(ConfigurationError, match="namespace"):
         TokenIndexer.from_params(Params({"type": "elmo_character_ids", "namespace": "x"}))
+
+
+def test_indices_from_another_process_give_the_same_tensors() -> None:
+    field = TextField([Token(word) for word in SENTENCES[0]], {"elmo": ElmoCharacterIndexer()})
+    instance = Instance({"text": field})
+    instance.index_fields(Vocabulary())
+    expected = Batch([instance]).as_tensor_dict()["text"]["elmo"]["elmo_tokens"]
+    sent = pickle.dumps(instance)
+    # as in a process that has seen no word
+    characters._byte_ids.cache_clear()
+    for again in (pickle.loads(sent), instance.duplicate()):
+        found = Batch([again]).as_tensor_dict()["text"]["elmo"]["elmo_tokens"]
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("length", [0, 2, 3, 5])
+def test_indices_are_cut_or_padded_to_the_length_asked_for(length: int) -> None:
+    indexers = ElmoCharacterIndexer(), ELMoTokenCharactersIndexer()
+    found, expected = (
+        indexer.as_padded_tensor_dict(
+            indexer.tokens_to_indices([Token(word) for word in SENTENCES[0]], Vocabulary()),
+            {"elmo_tokens": length},
+        )["elmo_tokens"]
+        for indexer in indexers
+    )
+    assert found.dtype == torch.int64
+    assert torch.equal(found, expected.reshape(length, 50))
+
+
+def test_a_tensor_is_the_callers_own() -> None:
+    tensors(ElmoCharacterIndexer()).zero_()
+    assert torch.equal(tensors(ElmoCharacterIndexer()), tensors(ELMoTokenCharactersIndexer()))
+
+
+def test_tokens_may_be_spacys() -> None:
+    indexer = ElmoCharacterIndexer()
+    found = indexer.tokens_to_indices(list(spacy.blank("en")("The naïve fox")), Vocabulary())
+    expected = indexer.tokens_to_indices([Token(word) for word in SENTENCES[0]], Vocabulary())
+    numpy.testing.assert_array_equal(found["elmo_tokens"], expected["elmo_tokens"])
+
+
+def test_a_token_without_text_is_an_error() -> None:
+    with pytest.raises(TypeError, match="A word must be a string; found None"):
+        ElmoCharacterIndexer().tokens_to_indices([Token()], Vocabulary())
