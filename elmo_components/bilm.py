@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import nn
 
-from elmo_components.char_cnn import CharCnn
+from elmo_components.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.characters import BOS_IDS, EOS_IDS
 from elmo_components.config import MAX_CHARACTERS, NUM_CHARACTERS, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
@@ -43,19 +43,38 @@ class BiLm(nn.Module):
         The sizes.
     recurrent_dropout : `float`
         See `ElmoLstm`.
+    precision : `str`
+        "float32", "bfloat16" or "int8": the least that will do in the LSTMs while nothing is
+        trained there. See `ElmoLstm`.
+    word_cache_size : `int`
+        How many words' vectors the character encoder keeps while it is frozen. See `CharCnn`.
+    recompute_gates : `bool`
+        See `ElmoLstm`.
     """
 
     bos_ids: torch.Tensor
     eos_ids: torch.Tensor
 
-    def __init__(self, config: ElmoConfig, *, recurrent_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: ElmoConfig,
+        *,
+        recurrent_dropout: float = 0.0,
+        precision: str = "float32",
+        word_cache_size: int = CACHE_SIZE,
+        recompute_gates: bool = False,
+    ) -> None:
         super().__init__()
         self.config = config
-        self.char_cnn = CharCnn(config.char_cnn, hidden_size=config.lstm.hidden_size)
+        self.char_cnn = CharCnn(
+            config.char_cnn, hidden_size=config.lstm.hidden_size, cache_size=word_cache_size
+        )
         self.lstm = ElmoLstm(
             config.lstm,
             input_size=config.lstm.hidden_size,
             recurrent_dropout=recurrent_dropout,
+            precision=precision,
+            recompute_gates=recompute_gates,
         )
         self.register_buffer("bos_ids", torch.tensor(BOS_IDS), persistent=False)
         self.register_buffer("eos_ids", torch.tensor(EOS_IDS), persistent=False)

@@ -1,8 +1,7 @@
 """ELMo: a biLM whose layers are mixed into one or more vectors a token."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Optional, TypedDict, Union
 
 import numpy
@@ -11,15 +10,15 @@ from torch import nn
 
 from elmo_components import checkpoints
 from elmo_components.bilm import BiLm
+from elmo_components.char_cnn import CACHE_SIZE
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint, CheckpointError
 from elmo_components.config import ElmoConfig
+from elmo_components.embed import WINDOW, embed_sentences, embed_stream
 from elmo_components.lstm import LstmState
 from elmo_components.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]
-
-EMBED_LAYERS = ("all", "mean", "top")
 
 
 class ElmoOutput(TypedDict):
@@ -59,6 +58,20 @@ class Elmo(nn.Module):
         Whether the biLM is trained too, and not the mix alone.
     recurrent_dropout : `float`
         See `ElmoLstm`.
+    precision : `str`
+        "float32"; or, for a frozen biLM, "bfloat16" or "int8": the least that will do in the LSTMs,
+        computed by what is fastest on this machine among what is precise enough. Weights stay
+        float32.
+    word_cache_size : `int`
+        How many words' vectors the character encoder keeps while it is frozen; 0 for none. At the
+        published size a word takes 2 kB.
+    recompute_gates : `bool`
+        For a biLM that is trained: whether its backward pass computes the gates anew, which spares
+        memory and costs time. See `ElmoLstm`.
+
+    # Raises
+
+    `ValueError` for a number out of range, and for a light precision of a biLM that is trained.
     """
 
     def __init__(
@@ -72,15 +85,28 @@ class Elmo(nn.Module):
         keep_sentence_boundaries: bool = False,
         requires_grad: bool = False,
         recurrent_dropout: float = 0.0,
+        precision: str = "float32",
+        word_cache_size: int = CACHE_SIZE,
+        recompute_gates: bool = False,
     ) -> None:
         super().__init__()
+        if requires_grad and precision != "float32":
+            raise ValueError(
+                f"precision must be float32 where requires_grad is true; found {precision!r}"
+            )
         if num_output_representations < 1:
             raise ValueError(
                 f"num_output_representations must be 1 or more; found {num_output_representations}"
             )
         self.config = config
         self.keep_sentence_boundaries = keep_sentence_boundaries
-        self.bilm = BiLm(config, recurrent_dropout=recurrent_dropout).requires_grad_(requires_grad)
+        self.bilm = BiLm(
+            config,
+            recurrent_dropout=recurrent_dropout,
+            precision=precision,
+            word_cache_size=word_cache_size,
+            recompute_gates=recompute_gates,
+        ).requires_grad_(requires_grad)
         self.scalar_mixes = nn.ModuleList(
             ScalarMix(
                 config.num_layers,
@@ -104,6 +130,8 @@ class Elmo(nn.Module):
         scalar_mix_parameters: Optional[Sequence[float]] = None,
         keep_sentence_boundaries: bool = False,
         requires_grad: bool = False,
+        precision: str = "float32",
+        word_cache_size: int = CACHE_SIZE,
     ) -> "Elmo":
         """
         Returns an ELMo with the biLM that is stored at `path`, in evaluation mode.
@@ -132,6 +160,8 @@ class Elmo(nn.Module):
             scalar_mix_parameters=scalar_mix_parameters,
             keep_sentence_boundaries=keep_sentence_boundaries,
             requires_grad=requires_grad,
+            precision=precision,
+            word_cache_size=word_cache_size,
         )
         elmo.load_checkpoint(checkpoint)
         return elmo.eval()
@@ -207,7 +237,7 @@ class Elmo(nn.Module):
         layers : `str`
             "all", "mean" (all layers weighted alike) or "top".
         batch_size : `int`
-            How many sentences are computed at once.
+            How many sentences are computed at once; fewer of those beyond 62 tokens.
 
         # Returns
 
@@ -215,35 +245,44 @@ class Elmo(nn.Module):
             For each sentence float32 of shape (num_layers, tokens, 2 * hidden_size) for "all",
             else (tokens, 2 * hidden_size).
         """
-        if layers not in EMBED_LAYERS:
-            raise ValueError(f"layers must be one of {', '.join(EMBED_LAYERS)}; found {layers!r}")
-        if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
-            raise TypeError("Each sentence must be a sequence of tokens; found a string: split it")
-        vectors: list[numpy.ndarray] = [numpy.empty(0)] * len(sentences)
-        by_length = sorted(range(len(sentences)), key=lambda index: len(sentences[index]))
-        device = next(self.parameters()).device
-        with _evaluating(self.bilm), torch.no_grad():
-            for start in range(0, len(by_length), batch_size):
-                chosen = by_length[start : start + batch_size]
-                ids = self._characters.batch_ids([sentences[index] for index in chosen])
-                # (num_layers, batch, time + 2, 2 * hidden_size)
-                batch = self.bilm(ids.to(device)).layers
-                if layers == "mean":
-                    batch = batch.mean(dim=0)
-                elif layers == "top":
-                    batch = batch[-1]
-                batch = batch.float().cpu().numpy()
-                for row, index in enumerate(chosen):
-                    tokens = slice(1, 1 + len(sentences[index]))
-                    vectors[index] = batch[..., row, tokens, :].copy()
-        return vectors
+        return embed_sentences(
+            self.bilm, self._characters, sentences, layers=layers, batch_size=batch_size
+        )
 
+    def embed_stream(
+        self,
+        sentences: Iterable[Sequence[str]],
+        *,
+        layers: str = "all",
+        batch_size: int = 32,
+        window: int = WINDOW,
+    ) -> Iterator[numpy.ndarray]:
+        """
+        Embeds a corpus of any size as it is read: the vectors of `embed`, one sentence after the
+        other, in memory that does not grow.
 
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
+        An error in reading comes through after the vectors of the sentences before it.
+
+        # Parameters
+
+        sentences : `Iterable[Sequence[str]]`
+            As for `embed`, and read once.
+        layers : `str`
+            See `embed`.
+        batch_size : `int`
+            See `embed`.
+        window : `int`
+            About how many tokens are read ahead, to find sentences of like length among them.
+
+        # Returns
+
+        `Iterator[numpy.ndarray]`
+        """
+        return embed_stream(
+            self.bilm,
+            self._characters,
+            sentences,
+            layers=layers,
+            batch_size=batch_size,
+            window=window,
+        )

@@ -185,3 +185,32 @@ def test_every_tensor_that_does_not_fit_is_named(tiny: Elmo) -> None:
 def test_a_wrong_path_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no checkpoint at .*nowhere"):
         Elmo.from_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_a_light_precision_gives_nearly_the_same_vectors(
+    tiny: Elmo, tiny_folder: Path, precision: str
+) -> None:
+    sentences = [["The", "bank", "of", "the", "river"], ["One"]]
+    light = Elmo.from_pretrained(tiny_folder, precision=precision)
+    for found, expected in zip(light.embed(sentences), tiny.embed(sentences)):
+        assert found.dtype == numpy.float32
+        numpy.testing.assert_allclose(found, expected, atol=0.02 * numpy.abs(expected).max())
+        assert found.shape == expected.shape
+
+
+def test_a_light_precision_is_for_a_frozen_bilm(tiny_config: ElmoConfig) -> None:
+    with pytest.raises(ValueError, match="float32 where requires_grad is true; found 'int8'"):
+        Elmo(tiny_config, requires_grad=True, precision="int8")
+
+
+def test_recomputed_gates_give_the_same_gradients(tiny: Elmo, tiny_config: ElmoConfig) -> None:
+    ids = CharacterMapper().batch_ids([["The", "bank"], ["One"]])
+    gradients = []
+    for recompute_gates in (False, True):
+        elmo = Elmo(tiny_config, requires_grad=True, recompute_gates=recompute_gates).eval()
+        elmo.load_state_dict(tiny.state_dict())
+        elmo(ids)["elmo_representations"][0].sum().backward()
+        gradients.append([parameter.grad for parameter in elmo.bilm.parameters()])
+    for found, expected in zip(*gradients):
+        torch.testing.assert_close(found, expected)

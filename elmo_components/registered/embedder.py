@@ -7,6 +7,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.modules.token_embedders.token_embedder import TokenEmbedder
 
 from elmo_components import checkpoints
+from elmo_components.char_cnn import CACHE_SIZE
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from elmo_components.lstm import LstmState, carried
@@ -46,6 +47,13 @@ class ElmoEmbedder(TokenEmbedder):
         then depend on what was embedded before.
     recurrent_dropout : `float`
         See `ElmoLstm`; for training the biLM too.
+    precision : `str`
+        "float32"; or "bfloat16" or "int8" for a frozen biLM that is faster and less exact. See
+        `Elmo`.
+    word_cache_size : `int`
+        How many words' vectors the frozen character encoder keeps from batch to batch; 0 for none.
+    recompute_gates : `bool`
+        Whether training the biLM too spares memory at the cost of time. See `Elmo`.
 
     # Raises
 
@@ -64,6 +72,9 @@ class ElmoEmbedder(TokenEmbedder):
         scalar_mix_parameters: Optional[list[float]] = None,
         stateful: bool = False,
         recurrent_dropout: float = 0.0,
+        precision: str = "float32",
+        word_cache_size: int = CACHE_SIZE,
+        recompute_gates: bool = False,
     ) -> None:
         super().__init__()
         try:
@@ -75,6 +86,9 @@ class ElmoEmbedder(TokenEmbedder):
                 scalar_mix_parameters=scalar_mix_parameters,
                 requires_grad=requires_grad,
                 recurrent_dropout=recurrent_dropout,
+                precision=precision,
+                word_cache_size=word_cache_size,
+                recompute_gates=recompute_gates,
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error

@@ -38,6 +38,8 @@ class ElmoLstmEncoder(Seq2SeqEncoder):
         Whether each layer but the first adds its input to its output.
     recurrent_dropout : `float`
         See `ElmoLstm`.
+    recompute_gates : `bool`
+        Whether training spares memory at the cost of time. See `ElmoLstm`.
     return_all_layers : `bool`
         Whether a list of all layers' outputs is returned and not the last one's alone, as
         allennlp-models' `bidirectional_lm_token_embedder` wants it.
@@ -53,6 +55,7 @@ class ElmoLstmEncoder(Seq2SeqEncoder):
         projection_clip: Optional[float] = None,
         skip_connections: bool = True,
         recurrent_dropout: float = 0.0,
+        recompute_gates: bool = False,
         return_all_layers: bool = False,
     ) -> None:
         super().__init__()
@@ -66,7 +69,10 @@ class ElmoLstmEncoder(Seq2SeqEncoder):
                 skip_connections=skip_connections,
             )
             self._lstm = ElmoLstm(
-                config, input_size=input_size, recurrent_dropout=recurrent_dropout
+                config,
+                input_size=input_size,
+                recurrent_dropout=recurrent_dropout,
+                recompute_gates=recompute_gates,
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error

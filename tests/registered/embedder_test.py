@@ -108,3 +108,17 @@ def test_a_file_of_another_architecture_is_an_error(config: dict, fixtures: Path
 def test_a_missing_file_is_an_error(config: dict) -> None:
     with pytest.raises(FileNotFoundError, match="There is no checkpoint at nowhere"):
         make(config, pretrained_file="nowhere")
+
+
+def test_speed_and_memory_are_set_in_the_configuration(config: dict) -> None:
+    embedder = make(config, precision="int8", word_cache_size=7, recompute_gates=True)
+    bilm = embedder._elmo.bilm
+    assert bilm.lstm.precision == "int8"
+    assert bilm.lstm.recompute_gates
+    assert bilm.char_cnn._cache.size == 7
+
+
+def test_a_precision_that_cannot_be_is_a_configuration_error(config: dict) -> None:
+    for settings in ({"precision": "int4"}, {"precision": "int8", "requires_grad": True}):
+        with pytest.raises(ConfigurationError, match="precision must be"):
+            make(config, **settings)

@@ -156,3 +156,8 @@ def test_it_is_an_encoder_of_any_tagger() -> None:
     output["loss"].backward()
     assert output["class_probabilities"].shape == (2, 6, 2)
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_gates_are_recomputed_where_asked_for() -> None:
+    encoder = Seq2SeqEncoder.from_params(Params({**CONFIG, "recompute_gates": True}))
+    assert encoder._lstm.recompute_gates
