@@ -48,6 +48,12 @@ check: $(VENV)/installed  ## Check formatting, lint and types
 	$(RUN) ruff check
 	$(RUN) mypy elmo_components
 
+# TEXT=FILE is a text of your own, a sentence a line; speeds depend on how often words come again.
+.PHONY: bench
+bench: $(VENV)/installed  ## Measure all speeds beside AllenNLP's, and write README's table
+	$(VENV)/bin/python benchmarks/run.py $(TEXT)
+	$(VENV)/bin/python benchmarks/table.py
+
 .PHONY: format
 format: $(VENV)/installed  ## Format, and mend what the linter can
 	$(RUN) ruff format

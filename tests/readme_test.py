@@ -1,4 +1,4 @@
-"""Runs README's blocks: Python as it is, configurations and commands with little training."""
+"""Runs the blocks of README and docs/speed.md: Python as it is, configurations and commands with little training."""
 
 import re
 import shutil
@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+SPEED = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + SPEED, flags=re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
@@ -52,8 +53,8 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_python_runs(code: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
     exec(compile(code, "README.md", "exec"), {})
 
 

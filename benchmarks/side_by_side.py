@@ -1,0 +1,85 @@
+"""What the benchmarks share: text, the published shapes, taking turns, and what the machine can."""
+
+import lzma
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+from elmo_components.kernels.engines import ENGINES, missing
+
+FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
+MOST_TOKENS = 25
+
+
+def shape(cell_size: int, hidden_size: int, highways: int) -> ElmoConfig:
+    """Returns a published configuration of two layers."""
+    return ElmoConfig(
+        CharCnnConfig(16, FILTERS, highways, "relu"),
+        LstmConfig(hidden_size, cell_size, 2, 3.0, 3.0, True),
+    )
+
+
+SHAPES = {"original": shape(4096, 512, 2), "small": shape(1024, 128, 1)}
+
+
+def read_sentences(path: Path) -> list[list[str]]:
+    """
+    Reads sentences of 3 tokens or more, cut to 25, from a file with a sentence a line and spaces
+    between tokens, or from the first column of a tab-separated one; .xz is decompressed.
+    """
+    opener = lzma.open if path.suffix == ".xz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        sentences = [line.split("\t")[0].split()[:MOST_TOKENS] for line in lines]
+    return [sentence for sentence in sentences if len(sentence) > 2]
+
+
+def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Returns the median seconds of each call; they take turns, after one turn not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def peaks() -> dict[str, float]:
+    """
+    Returns the fastest that this machine was seen to compute products, in GFLOP/s for each
+    precision, and to read weights from memory in a product with one row, in GB/s.
+    """
+    size, rows = 2048, 1024
+    weights = [torch.randn(size, size)]
+    found = {}
+    for precision, names in {
+        "float32": ["blas", "onednn"],
+        "bfloat16": ["bfloat16"],
+        "int8": ["fbgemm", "int8_onednn"],
+    }.items():
+        tensors = torch.empty(1, rows, size), torch.randn(1, rows, size), None
+        best = min(
+            _fastest(partial(ENGINES[name](weights), *tensors))
+            for name in names
+            if missing(name) is None
+        )
+        found[precision] = round(2 * rows * size * size / best / 1e9)
+    # 128 MB, more than most caches
+    large = torch.randn(1, 2048, 16384)
+    row = torch.randn(1, 1, 2048)
+    found["memory"] = round(large.numel() * 4 / _fastest(lambda: torch.bmm(row, large)) / 1e9)
+    return found
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)

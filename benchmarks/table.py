@@ -1,0 +1,63 @@
+"""
+README's table of speeds, from a file that run.py wrote.
+
+    python benchmarks/table.py [benchmarks/results/cpu.json]
+
+writes it into README.md, between the lines that say so.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "cpu.json"
+START, END = "<!-- made by benchmarks/table.py -->\n", "<!-- end -->\n"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Returns the Markdown of all rows, and of where they were measured."""
+    peaks = results["peaks"]
+    lines = [
+        "| | AllenNLP | here | times | of the limit |",
+        "|---|---|---|---|---|",
+    ]
+    for part in results["rows"].values():
+        for row in part:
+            share = f"{row['ours'] / row['limit']:.0%}" if "limit" in row else ""
+            lines.append(
+                f"| {row['case']} | {_number(row['allennlp'])} | {_number(row['ours'])} {row['unit']} "
+                f"| {row['times_allennlp']:.1f} | {share} |"
+            )
+    lines += [
+        "",
+        f"Medians, in turns, in one process: {results['machine']}, {results['threads']} threads, "
+        f"torch {results['torch']}, {results['date']}. The limit is what this machine's peaks "
+        f"allow, as measured beside: {peaks['float32']}, {peaks['bfloat16']} and {peaks['int8']} "
+        f"GFLOP/s in float32, bfloat16 and int8, {peaks['memory']} GB/s.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str, results: dict[str, Any]) -> str:
+    """Returns README's text with the table of these results."""
+    before, rest = readme.split(START)
+    after = rest.split(END)[1]
+    return before + START + table(results) + END + after
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def main() -> None:
+    """Writes README.md."""
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
+    readme = ROOT / "README.md"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
