@@ -62,7 +62,7 @@ def peaks() -> dict[str, float]:
         "bfloat16": ["bfloat16"],
         "int8": ["fbgemm", "int8_onednn"],
     }.items():
-        tensors = torch.empty(1, rows, size), torch.randn(1, rows, size), None
+        tensors = torch.randn(1, rows, size), None
         best = min(
             _fastest(partial(ENGINES[name](weights), *tensors))
             for name in names

@@ -27,7 +27,7 @@ def table(results: dict[str, Any]) -> str:
         for row in part:
             share = f"{row['ours'] / row['limit']:.0%}" if "limit" in row else ""
             lines.append(
-                f"| {row['case']} | {_number(row['allennlp'])} | {_number(row['ours'])} {row['unit']} "
+                f"| {row['case']} | {row['allennlp']:,.0f} | {row['ours']:,.0f} {row['unit']} "
                 f"| {row['times_allennlp']:.1f} | {share} |"
             )
     lines += [
@@ -45,10 +45,6 @@ def with_table(readme: str, results: dict[str, Any]) -> str:
     before, rest = readme.split(START)
     after = rest.split(END)[1]
     return before + START + table(results) + END + after
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Runs the blocks of README and docs/speed.md: Python as it is, configurations and commands with little training."""
+"""Runs the blocks of README and docs/speed.md; configurations and commands train little."""
 
 import re
 import shutil

@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 import torch
 
 from elmo_components.kernels.call import LayerState, LstmCall
+from elmo_components.kernels.engines import Parts
 from elmo_components.kernels.packed import PackedWeights
 from elmo_components.kernels.products import Product
 from elmo_components.kernels.steps import Steps
@@ -19,7 +20,7 @@ __all__ = ["Kept", "block_rows", "run"]
 
 # Input gates are computed for as many steps at once as fit into so many bytes: enough rows for a
 # product at full speed, and below the 32 MB from which glibc gives memory back with each free.
-BLOCK = 24 << 20
+BLOCK = 16 << 20
 
 
 class Kept(NamedTuple):
@@ -70,18 +71,19 @@ def run(
     keep_gates = keep and not call.recompute_gates
     hidden, cell = start, _Cell(cells, 0)
     for block in steps.blocks(block_rows(cells)):
-        # (directions, rows of the block, 4 * cell_size)
-        input_gates = products.input.of(inputs[:, block.rows], bias)
+        # parts of (directions, rows of the block, 4 * cell_size)
+        input_gates = products.input(inputs[:, block.rows], [bias])
         row = block.rows.start
-        for count, step_gates, output in zip(
+        for count, output, *step_gates in zip(
             block.counts,
-            input_gates.split(block.counts, dim=1),
             outputs[:, block.rows].split(block.counts, dim=1),
+            *(part.split(block.counts, dim=1) for part in input_gates),
         ):
             if cell.count != count:
                 hidden, cell = hidden[:, :count], _Cell(cells, count)
-            products.recurrent.into(cell.gates, hidden, step_gates)
-            activated = cell.step(call.cell_clip, step_gates if keep_gates else None)
+            gates = products.recurrent(hidden, step_gates)
+            # in training there is one part
+            activated = cell.step(gates, call.cell_clip, step_gates[0] if keep_gates else None)
             _project(activated, products.projection, call.projection_clip, output)
             if kept is not None:
                 rows = slice(row, row + count)
@@ -91,7 +93,7 @@ def run(
                 row += count
             hidden = output if dropout is None else output.mul_(dropout[:, :count])
         if kept is not None and keep_gates:
-            kept.gates.append(input_gates)
+            kept.gates.append(input_gates[0])
     end = LayerState(steps.unsort(steps.last(start, outputs)), steps.unsort(cells))
     return steps.pad(outputs, batch), end, kept
 
@@ -116,50 +118,72 @@ def _products(call: LstmCall, precision: str) -> _Products:
 
 
 class _Cell:
-    """The memory cells of the first `count` rows, and the buffers of a step that changes them."""
+    """The memory cells of the first `count` rows."""
 
     def __init__(self, cells: torch.Tensor, count: int) -> None:
-        directions, _, size = cells.shape
         self.count = count
-        # (directions, count, 4 * cell_size)
-        self.gates = cells.new_empty(directions, count, 4 * size)
-        # (directions, count, cell_size)
+        # (directions, count, cell_size), each
         self.cell = cells[:, :count]
         self._activated = torch.empty_like(self.cell, memory_format=torch.contiguous_format)
-        self._parts = _parts(self.gates)
 
-    def step(self, clip: Optional[float], keep: Optional[torch.Tensor]) -> torch.Tensor:
+    def step(
+        self, parts: Parts, clip: Optional[float], keep: Optional[torch.Tensor]
+    ) -> torch.Tensor:
         """
-        Returns sigmoid(o) * tanh(c_t), (directions, count, cell_size), valid to the next step, and
-        writes the gates after their non-linearities to `keep`, of the shape of `gates`.
+        Returns sigmoid(o) * tanh(c_t), (directions, count, cell_size), valid to the next step.
+
+        # Parameters
+
+        parts : `Parts`
+            The gates before their non-linearities.
+        clip : `Optional[float]`
+            Of the cells.
+        keep : `Optional[torch.Tensor]`
+            Where to write the gates after their non-linearities, (directions, count,
+            4 * cell_size); `None` for nowhere.
         """
-        parts = self._parts if keep is None else _parts(keep)
-        i_f, g, o = self._parts[0], self._parts[3], self._parts[4]
-        kept_i_f, i, f, kept_g, kept_o = parts
-        torch.sigmoid(i_f, out=kept_i_f)
-        torch.tanh(g, out=kept_g)
-        torch.sigmoid(o, out=kept_o)
-        self.cell.mul_(f).addcmul_(i, kept_g)
-        if clip is not None:
-            self.cell.clamp_(-clip, clip)
-        return torch.tanh(self.cell, out=self._activated).mul_(kept_o)
+        first = 0
+        for gates in parts:
+            number = gates.size(0)
+            # (directions of the part, count, cell_size), each
+            cell, activated = (
+                whole.narrow(0, first, number) for whole in (self.cell, self._activated)
+            )
+            kept = None if keep is None else keep.narrow(0, first, number)
+            i, f, g, o = _activate(gates, kept)
+            cell.mul_(f).addcmul_(i, g)
+            if clip is not None:
+                cell.clamp_(-clip, clip)
+            torch.tanh(cell, out=activated).mul_(o)
+            first += number
+        return self._activated
 
 
-def _parts(gates: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Returns views of gates of shape (..., 4 * cell_size): i and f together, i, f, g, o."""
+def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Tensor]:
+    """Returns the four gates after their non-linearities, written to `out` or in place."""
+    # (directions, count, cell_size), each
     i, f, g, o = gates.chunk(4, dim=-1)
-    return gates[..., : gates.size(-1) // 2], i, f, g, o
+    # (directions, count, 2 * cell_size)
+    i_and_f = gates.narrow(-1, 0, 2 * i.size(-1))
+    if out is None:
+        i_and_f.sigmoid_()
+        return [i, f, g.tanh_(), o.sigmoid_()]
+    kept = out.chunk(4, dim=-1)
+    torch.sigmoid(i_and_f, out=out.narrow(-1, 0, i_and_f.size(-1)))
+    return [kept[0], kept[1], torch.tanh(g, out=kept[2]), torch.sigmoid(o, out=kept[3])]
 
 
 def _project(
     activated: torch.Tensor, projection: Optional[Product], clip: Optional[float], out: torch.Tensor
 ) -> None:
-    if projection is None:
-        out.copy_(activated)
-    elif clip is None:
-        out.copy_(projection.of(activated))
-    else:
-        torch.clamp(projection.of(activated), -clip, clip, out=out)
+    first = 0
+    for part in [activated] if projection is None else projection(activated):
+        target = out.narrow(0, first, part.size(0))
+        first += part.size(0)
+        if projection is None or clip is None:
+            target.copy_(part)
+        else:
+            torch.clamp(part, -clip, clip, out=target)
 
 
 def _keep(

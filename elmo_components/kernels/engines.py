@@ -6,16 +6,22 @@ from typing import Optional
 
 import torch
 
-__all__ = ["ENGINES", "Engine", "missing"]
+__all__ = ["ENGINES", "Engine", "Parts", "join", "missing"]
 
-# (out, inputs, addend): out = inputs times the weight's transpose + addend, for each direction;
-# shapes as in `Product.into`.
-Engine = Callable[[torch.Tensor, torch.Tensor, Optional[torch.Tensor]], None]
+# Products of all directions: one tensor (directions, rows, output_size), or one (1, rows,
+# output_size) for each direction.
+Parts = list[torch.Tensor]
+
+# (inputs, addend) to the products of inputs, (directions, rows, input_size), with the transposed
+# weights, plus `addend`: None, or parts that are then free to be overwritten and returned, or one
+# bias (directions, 1, output_size), which is not.
+Engine = Callable[[torch.Tensor, Optional[Parts]], Parts]
 
 
 def blas(weights: Sequence[torch.Tensor]) -> Engine:
     """All directions in one call of the batched product, float32 or float64."""
-    return _batched(_transposed(weights))
+    # (directions, input_size, output_size)
+    return _batched(torch.stack([weight.t() for weight in weights]).contiguous())
 
 
 def blas_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
@@ -30,14 +36,19 @@ def blas_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
 def onednn(weights: Sequence[torch.Tensor]) -> Engine:
     """oneDNN's float32 product with a weight in blocks: on AMD three times as fast as MKL's."""
     blocked = [torch.ops.mkldnn._reorder_linear_weight(weight.clone(), None) for weight in weights]
+    linear = torch.ops.mkldnn._linear_pointwise
 
-    def product(out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor]) -> None:
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+        parts = []
         for direction, weight in enumerate(blocked):
-            # (rows, output_size)
-            result = torch.ops.mkldnn._linear_pointwise(
-                inputs[direction], weight, None, "none", [], ""
-            )
-            _add(out, result, addend, direction)
+            rows = inputs[direction]
+            if addend is None or addend[0].size(1) == 1:
+                bias = None if addend is None else _direction(addend, direction)[0]
+                part = linear(rows, weight, bias, "none", [], "")
+            else:
+                part = linear.binary(rows, _direction(addend, direction), weight, None, "add")
+            parts.append(part.unsqueeze(0))
+        return parts
 
     return product
 
@@ -45,15 +56,12 @@ def onednn(weights: Sequence[torch.Tensor]) -> Engine:
 def bfloat16(weights: Sequence[torch.Tensor]) -> Engine:
     """Inputs, weights and products in bfloat16, sums in float32."""
     # (directions, input_size, output_size)
-    transposed = _transposed(weights).bfloat16()
+    transposed = torch.stack([weight.t() for weight in weights]).bfloat16().contiguous()
 
-    def product(out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor]) -> None:
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
         # (directions, rows, output_size)
-        result = torch.bmm(inputs.bfloat16(), transposed)
-        if addend is None:
-            out.copy_(result)
-        else:
-            torch.add(addend, result, out=out)
+        result = torch.bmm(inputs.bfloat16(), transposed).float()
+        return [result if addend is None else result.add_(join(addend))]
 
     return product
 
@@ -78,39 +86,57 @@ def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
     # without these instructions pairs of products are summed in 16 bits, which 7 bits cannot exceed
     reduce_range = not _has_vnni()
 
-    def product(out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor]) -> None:
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+        parts = []
         for direction, weight in enumerate(packed):
             # (rows, output_size)
-            result = torch.ops.quantized.linear_dynamic(inputs[direction], weight, reduce_range)
-            _add(out, result, addend, direction)
+            part = torch.ops.quantized.linear_dynamic(inputs[direction], weight, reduce_range)
+            if addend is not None:
+                part.add_(_direction(addend, direction))
+            parts.append(part.unsqueeze(0))
+        return parts
 
     return product
 
 
 def int8_onednn(weights: Sequence[torch.Tensor]) -> Engine:
-    """int8 weights with a scale for each output, int8 inputs with a scale for each row."""
+    """int8 weights with a scale for each output, int8 inputs with one scale for each direction."""
     packed = []
     for weight in weights:
         # (output_size, input_size), (output_size,)
         integers, scales = _quantized(weight)
         blocked = torch.ops.onednn.qlinear_prepack(integers, None)
         packed.append((blocked, scales, torch.zeros(len(scales), dtype=torch.int64)))
+    linear = torch.ops.onednn.qlinear_pointwise
+    plain: tuple[str, list, str] = ("none", [], "")
 
-    def product(out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor]) -> None:
-        # (directions, rows, 1)
-        row_scales = inputs.abs().amax(dim=-1, keepdim=True).clamp_(min=1e-12).div_(127.0)
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+        # (directions, 1, 1)
+        scales = inputs.abs().amax(dim=(1, 2), keepdim=True).clamp_(min=1e-12).div_(127.0)
         # (directions, rows, input_size)
-        integers = (inputs / row_scales).round_().to(torch.int8)
-        for direction, (weight, scales, zeros) in enumerate(packed):
-            # (rows, output_size)
-            result = torch.ops.onednn.qlinear_pointwise(
-                *(integers[direction], 1.0, 0, weight, scales, zeros, None),
-                *(1.0, 0, torch.float32, "none", [], ""),
-            )
-            if addend is None:
-                torch.mul(result, row_scales[direction], out=out[direction])
+        integers = (inputs / scales).round_().to(torch.int8)
+        parts = []
+        for direction, (weight, *weight_scale) in enumerate(packed):
+            quantized = integers[direction], float(scales[direction]), 0, weight, *weight_scale
+            if addend is None or addend[0].size(1) == 1:
+                bias = None if addend is None else _direction(addend, direction)[0]
+                part = linear(*quantized, bias, 1.0, 0, torch.float32, *plain)
             else:
-                torch.addcmul(addend[direction], result, row_scales[direction], out=out[direction])
+                # "sum" adds in place
+                added = (
+                    _direction(addend, direction),
+                    None,
+                    1.0,
+                    0,
+                    torch.float32,
+                    1.0,
+                    0,
+                    "sum",
+                    1.0,
+                )
+                part = linear.binary(*quantized, *added, *plain)
+            parts.append(part.unsqueeze(0))
+        return parts
 
     return product
 
@@ -136,6 +162,16 @@ def missing(name: str) -> Optional[str]:
     return None
 
 
+def join(parts: Parts) -> torch.Tensor:
+    """Returns parts as one tensor, (directions, rows, output_size)."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _direction(parts: Parts, direction: int) -> torch.Tensor:
+    # (rows, output_size)
+    return parts[0][direction] if len(parts) == 1 else parts[direction][0]
+
+
 def _has(namespace: object, operator: str) -> bool:
     # by release, looking up an operator that is not there raises AttributeError or RuntimeError
     try:
@@ -150,18 +186,13 @@ def _has_vnni() -> bool:
 
 
 def _batched(transposed: torch.Tensor) -> Engine:
-    def product(out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor]) -> None:
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+        # (directions, rows, output_size)
         if addend is None:
-            torch.bmm(inputs, transposed, out=out)
-        else:
-            torch.baddbmm(addend, inputs, transposed, out=out)
+            return [torch.bmm(inputs, transposed)]
+        return [torch.baddbmm(join(addend), inputs, transposed)]
 
     return product
-
-
-def _transposed(weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    # (directions, input_size, output_size)
-    return torch.stack([weight.t() for weight in weights]).contiguous()
 
 
 def _quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -169,12 +200,3 @@ def _quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scales = weight.abs().amax(dim=1).clamp(min=1e-12) / 127.0
     # (output_size, input_size)
     return (weight / scales.unsqueeze(1)).round().to(torch.int8), scales
-
-
-def _add(
-    out: torch.Tensor, result: torch.Tensor, addend: Optional[torch.Tensor], direction: int
-) -> None:
-    if addend is None:
-        out[direction].copy_(result)
-    else:
-        torch.add(addend[direction], result, out=out[direction])

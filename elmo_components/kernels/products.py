@@ -12,7 +12,7 @@ from typing import Optional
 
 import torch
 
-from elmo_components.kernels.engines import ENGINES, Engine, missing
+from elmo_components.kernels.engines import ENGINES, Engine, Parts, missing
 
 __all__ = ["TRAINING", "Product"]
 
@@ -57,20 +57,18 @@ class Product:
         self._engines: dict[str, Engine] = {}
         self._by_rows: dict[int, Engine] = {}
 
-    def into(
-        self, out: torch.Tensor, inputs: torch.Tensor, addend: Optional[torch.Tensor] = None
-    ) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, addend: Optional[Parts] = None) -> Parts:
         """
-        Writes the product plus `addend` to `out`, and returns it.
+        Returns the product plus `addend`: one tensor (directions, rows, output_size), or one
+        (1, rows, output_size) for each direction.
 
         # Parameters
 
-        out : `torch.Tensor`
-            (directions, rows, output_size), contiguous.
         inputs : `torch.Tensor`
             (directions, rows, input_size)
-        addend : `Optional[torch.Tensor]`
-            Of a shape that broadcasts to that of `out`, which it may be.
+        addend : `Optional[Parts]`
+            The same form, which may be overwritten and returned; or one bias, which is not,
+            (directions, 1, output_size), for more rows than one.
         """
         rows = inputs.size(1)
         if rows not in self._by_rows:
@@ -78,13 +76,7 @@ class Product:
             if name not in self._engines:
                 self._engines[name] = ENGINES[name](self._weights)
             self._by_rows[rows] = self._engines[name]
-        self._by_rows[rows](out, inputs, addend)
-        return out
-
-    def of(self, inputs: torch.Tensor, addend: Optional[torch.Tensor] = None) -> torch.Tensor:
-        """Returns the product plus `addend`, (directions, rows, output_size)."""
-        size = self._weights[0].size(0)
-        return self.into(inputs.new_empty(*inputs.shape[:2], size), inputs, addend)
+        return self._by_rows[rows](inputs, addend)
 
     def _choose(self, inputs: torch.Tensor) -> str:
         weight = self._weights[0]
@@ -104,7 +96,7 @@ class Product:
 
     def _measure(self, inputs: torch.Tensor) -> dict[str, float]:
         # (directions, rows, output_size)
-        out = inputs.new_zeros(*inputs.shape[:2], self._weights[0].size(0))
+        addend = [inputs.new_zeros(*inputs.shape[:2], self._weights[0].size(0))]
         seconds: dict[str, float] = {}
         for name in self._names:
             engine = self._engines.get(name) or ENGINES[name](self._weights)
@@ -113,7 +105,7 @@ class Product:
                 not times or not seconds or min(times) < 3.0 * min(seconds.values())
             ):
                 start = time.perf_counter()
-                engine(out, inputs, out)
+                engine(inputs, addend)
                 times.append(time.perf_counter() - start)
             seconds[name] = min(times)
         return seconds

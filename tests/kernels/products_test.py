@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from elmo_components.kernels import products
-from elmo_components.kernels.engines import ENGINES, missing
+from elmo_components.kernels.engines import ENGINES, join, missing
 from elmo_components.kernels.products import CANDIDATES, Product
 
 # relative to the largest value of the product
@@ -24,7 +24,7 @@ def exact(inputs: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("rows", [1, 2, 7, 40])
-@pytest.mark.parametrize("addend", ["none", "full", "broadcast"])
+@pytest.mark.parametrize("addend", ["none", "full", "bias"])
 def test_an_engine_multiplies(name: str, rows: int, addend: str) -> None:
     lacking = missing(name)
     if lacking is not None:
@@ -35,12 +35,15 @@ def test_an_engine_multiplies(name: str, rows: int, addend: str) -> None:
     added = {
         "none": None,
         "full": torch.randn(2, rows, 48),
-        "broadcast": torch.randn(2, 1, 48).expand(2, rows, 48),
+        "bias": torch.randn(2, 1, 48),
     }[addend]
-    out = torch.full((2, rows, 48), float("nan"))
-    ENGINES[name](both)(out, inputs, added)
     wanted = exact(inputs, both) + (0.0 if added is None else added)
-    assert (out - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
+    bias = None if addend != "bias" else added.clone()
+    found = join(ENGINES[name](both)(inputs, None if added is None else [added]))
+    if addend == "bias" and rows > 1:
+        assert torch.equal(added, bias)
+    assert found.shape == (2, rows, 48)
+    assert (found - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
 
 
 def test_inputs_that_are_a_part_of_a_larger_tensor_are_multiplied() -> None:
@@ -48,16 +51,28 @@ def test_inputs_that_are_a_part_of_a_larger_tensor_are_multiplied() -> None:
     inputs = torch.randn(2, 9, 33)[:, 2:5]
     for name in ENGINES:
         if missing(name) is None:
-            out = torch.empty(2, 3, 48)
-            ENGINES[name](both)(out, inputs, None)
-            wanted = exact(inputs, both)
-            assert (out - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
+            addend = torch.randn(2, 9, 48)[:, 4:7]
+            wanted = exact(inputs, both) + addend
+            found = join(ENGINES[name](both)(inputs, [addend]))
+            assert (found - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_added_may_come_for_each_direction(name: str) -> None:
+    lacking = missing(name)
+    if lacking is not None:
+        pytest.skip(f"torch {torch.__version__} lacks {lacking}")
+    both, inputs = weights(48, 33), torch.randn(2, 5, 33)
+    parts = [torch.randn(1, 5, 48) for _ in range(2)]
+    wanted = exact(inputs, both) + torch.cat(parts)
+    found = join(ENGINES[name](both)(inputs, parts))
+    assert (found - wanted).abs().max() <= TOLERANCES[name] * wanted.abs().max()
 
 
 def test_weights_and_inputs_of_zeros_give_zeros() -> None:
     for precision in CANDIDATES:
-        found = Product([torch.zeros(8, 4)] * 2, precision).of(torch.zeros(2, 3, 4))
-        assert torch.equal(found, torch.zeros(2, 3, 8))
+        found = Product([torch.zeros(8, 4)] * 2, precision)(torch.zeros(2, 3, 4))
+        assert torch.equal(join(found), torch.zeros(2, 3, 8))
 
 
 def test_the_engine_that_is_clearly_fastest_is_chosen_once(
@@ -67,11 +82,11 @@ def test_the_engine_that_is_clearly_fastest_is_chosen_once(
 
     def engine(name: str, loops: int):
         def make(weights):
-            def run(out, inputs, addend):
+            def run(inputs, addend):
                 calls.append(name)
                 for _ in range(loops):
                     torch.randn(100, 100)
-                out.zero_()
+                return [inputs]
 
             return run
 
@@ -83,8 +98,8 @@ def test_the_engine_that_is_clearly_fastest_is_chosen_once(
     monkeypatch.setattr(products, "_fastest", {})
     for _ in range(2):
         product = Product(weights(512, 256), "float32")
-        product.of(torch.randn(2, 3, 256))
-        product.of(torch.randn(2, 3, 256))
+        product(torch.randn(2, 3, 256))
+        product(torch.randn(2, 3, 256))
     # one that is far slower than the best so far is tried once
     assert calls.count("slow") == 1 and calls.count("first") <= 5
     assert calls[-4:] == ["fast"] * 4
@@ -98,7 +113,7 @@ def test_float64_stays_float64() -> None:
     both = [weight.double() for weight in weights(48, 33)]
     inputs = torch.randn(2, 5, 33, dtype=torch.float64)
     for precision in CANDIDATES:
-        torch.testing.assert_close(Product(both, precision).of(inputs), exact(inputs, both))
+        torch.testing.assert_close(join(Product(both, precision)(inputs)), exact(inputs, both))
 
 
 def test_the_global_choice_of_a_quantized_engine_is_left_as_it_was() -> None:
