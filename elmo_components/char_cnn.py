@@ -11,14 +11,12 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from elmo_components.config import NUM_CHARACTERS, CharCnnConfig
+from elmo_components.highway import Highway
 from elmo_components.word_cache import WordCache, is_frozen
 
-__all__ = ["CACHE_SIZE", "CharCnn", "Highway"]
+__all__ = ["CACHE_SIZE", "CharCnn"]
 
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
-
-# bilm-tf starts the highways mostly closed, so that words pass through at first
-CARRY_BIAS = -2.0
 
 # The number of word vectors to keep: 64 MB at the published 512 numbers a word.
 CACHE_SIZE = 1 << 15
@@ -277,35 +275,3 @@ class _Maximum(torch.autograd.Function):
         shares = torch.empty_like(scores)
         torch.eq(scores, maxima.unsqueeze(1), out=shares)
         return shares.mul_((gradient / shares.sum(1)).unsqueeze(1))
-
-
-class Highway(nn.Module):
-    """
-    A highway layer (Srivastava et al. 2015) with the gate's sign as in bilm-tf:
-
-        g = sigmoid(carry(x))
-        y = g * relu(transform(x)) + (1 - g) * x
-
-    # Parameters
-
-    size : `int`
-        The size of its input and output.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.carry = nn.Linear(size, size)
-        self.transform = nn.Linear(size, size)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draws new parameters as bilm-tf does (`bilm/training.py`)."""
-        for layer, bias in ((self.carry, CARRY_BIAS), (self.transform, 0.0)):
-            nn.init.normal_(layer.weight, std=1.0 / math.sqrt(layer.in_features))
-            nn.init.constant_(layer.bias, bias)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the layer's output, of the same shape as `inputs`: (..., size)."""
-        gate = torch.sigmoid(self.carry(inputs))
-        # the equation with one product less
-        return inputs + gate * (torch.relu(self.transform(inputs)) - inputs)

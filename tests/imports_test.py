@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 
 # Lowest first; a module may import only from levels below its own.
 LEVELS = [
-    {"config", "fingerprint", "kernels.engines", "kernels.steps", "scalar_mix"},
+    {"config", "fingerprint", "highway", "kernels.engines", "kernels.steps", "scalar_mix"},
     {"characters", "checkpoints.checkpoint", "kernels.packed", "kernels.products", "word_cache"},
     {"char_cnn", "checkpoints.bilm_tf", "checkpoints.native", "kernels.call"},
     {"kernels.cpu_forward", "kernels.reference"},

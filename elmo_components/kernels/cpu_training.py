@@ -89,17 +89,21 @@ class _Backward:
             kept.cells.size(0), 4 * kept.cells.size(-1), self._read.size(-1)
         )
         self._of_bias = self._of_gate_weights.new_zeros(self._of_gate_weights.shape[:2])
+        # a second pass, after retain_graph=True, has none left
+        saved = list(kept.gates)
+        kept.gates.clear()
         step = len(steps.counts)
         for block in reversed(list(steps.blocks(block_rows(kept.cells)))):
             # (directions, rows of the block, 4 * cell_size): the gates, then their gradients
-            gates = kept.gates.pop() if kept.gates else self._gates(block.rows)
+            gates = saved.pop() if saved else self._gates(block.rows)
             for step_gates in reversed(gates.split(block.counts, dim=1)):
                 step -= 1
                 self._step(step, step_gates)
             if self._needed[0]:
                 self._of_input[:, block.rows] = torch.bmm(gates, self._input)
-            self._of_gate_weights.baddbmm_(gates.transpose(1, 2), self._read[:, block.rows])
-            self._of_bias += gates.sum(dim=1)
+            if any(self._needed[3:]):
+                self._of_gate_weights.baddbmm_(gates.transpose(1, 2), self._read[:, block.rows])
+                self._of_bias += gates.sum(dim=1)
 
     def of_inputs(self) -> tuple:
         """Returns the gradients of the inputs and of the state at the start."""
@@ -109,6 +113,8 @@ class _Backward:
 
     def of_weights(self) -> list[Optional[torch.Tensor]]:
         """Returns the gradients of each direction's input, recurrent, bias and projection."""
+        if not any(self._needed[3:]):
+            return [None] * len(self._needed[3:])
         sizes = [self._input.size(-1), self._recurrent.size(-1)]
         of_input, of_recurrent = self._of_gate_weights.split(sizes, dim=-1)
         gradients = [of_input, of_recurrent, self._of_bias]

@@ -1,0 +1,43 @@
+"""The layer between the character encoder's filters and its projection."""
+
+import math
+
+import torch
+from torch import nn
+
+__all__ = ["Highway"]
+
+# bilm-tf starts the highways mostly closed, so that words pass through at first
+CARRY_BIAS = -2.0
+
+
+class Highway(nn.Module):
+    """
+    A highway layer (Srivastava et al. 2015) with the gate's sign as in bilm-tf:
+
+        g = sigmoid(carry(x))
+        y = g * relu(transform(x)) + (1 - g) * x
+
+    # Parameters
+
+    size : `int`
+        The size of its input and output.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.carry = nn.Linear(size, size)
+        self.transform = nn.Linear(size, size)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new parameters as bilm-tf does (`bilm/training.py`)."""
+        for layer, bias in ((self.carry, CARRY_BIAS), (self.transform, 0.0)):
+            nn.init.normal_(layer.weight, std=1.0 / math.sqrt(layer.in_features))
+            nn.init.constant_(layer.bias, bias)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the layer's output, of the same shape as `inputs`: (..., size)."""
+        gate = torch.sigmoid(self.carry(inputs))
+        # the equation with one product less
+        return inputs + gate * (torch.relu(self.transform(inputs)) - inputs)
