@@ -79,8 +79,8 @@ class ElmoLstm(nn.Module):
         "float32", or "bfloat16" or "int8" to compute with less where that is faster and no
         gradient is wanted; weights stay as they are.
     recompute_gates : `bool`
-        Whether a backward pass computes the gates anew, which spares about four fifths of the
-        memory that training the LSTMs takes and costs about a quarter more time.
+        Whether a backward pass computes the gates anew, which spares three quarters of what the
+        forward pass keeps and takes a tenth to a third more time.
     """
 
     def __init__(

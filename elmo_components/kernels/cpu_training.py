@@ -128,9 +128,12 @@ class _Backward:
         ]
 
     def _gates(self, rows: slice) -> torch.Tensor:
-        weight = torch.cat([self._input, self._recurrent], dim=-1).transpose(1, 2)
         # (directions, rows of the block, 4 * cell_size)
-        gates = torch.baddbmm(self._bias.unsqueeze(1), self._read[:, rows], weight)
+        gates = torch.baddbmm(
+            self._bias.unsqueeze(1), self._kept.inputs[:, rows], self._input.transpose(1, 2)
+        )
+        previous = self._read[:, rows, self._input.size(-1) :]
+        gates.baddbmm_(previous, self._recurrent.transpose(1, 2))
         i, f, g, o = gates.chunk(4, dim=-1)
         i.sigmoid_()
         f.sigmoid_()
