@@ -94,6 +94,7 @@ def test_the_engine_that_is_clearly_fastest_is_chosen_once(
 
     names = {"first": engine("first", 200), "slow": engine("slow", 2000), "fast": engine("fast", 1)}
     monkeypatch.setattr(products, "ENGINES", names)
+    monkeypatch.setattr(products, "_is_there", lambda name: True)
     monkeypatch.setattr(products, "CANDIDATES", {"float32": tuple(names)})
     monkeypatch.setattr(products, "_fastest", {})
     for _ in range(2):
@@ -103,6 +104,25 @@ def test_the_engine_that_is_clearly_fastest_is_chosen_once(
     # one that is far slower than the best so far is tried once
     assert calls.count("slow") == 1 and calls.count("first") <= 5
     assert calls[-4:] == ["fast"] * 4
+
+
+def test_what_the_installed_torch_lacks_is_logged_once_and_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        products, "missing", lambda name: "the operator" if name == "bfloat16" else None
+    )
+    products._is_there.cache_clear()
+    both, inputs = weights(48, 33), torch.randn(2, 5, 33)
+    with caplog.at_level("INFO", logger=products.logger.name):
+        for _ in range(2):
+            found = join(Product(both, "bfloat16")(inputs))
+    monkeypatch.undo()
+    products._is_there.cache_clear()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"torch {torch.__version__} lacks the operator: the engine 'bfloat16' is not used"
+    ]
+    torch.testing.assert_close(found.double(), exact(inputs, both), rtol=1e-4, atol=1e-4)
 
 
 def test_training_always_takes_the_same_engine() -> None:
