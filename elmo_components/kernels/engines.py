@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Optional
 
 import torch
@@ -151,14 +152,15 @@ ENGINES: dict[str, Callable[[Sequence[torch.Tensor]], Engine]] = {
 }
 
 
+@lru_cache
 def missing(name: str) -> Optional[str]:
-    """Returns what the installed torch lacks for an engine, `None` when it has everything."""
-    if name == "onednn" and not _has(torch.ops.mkldnn, "_linear_pointwise"):
-        return "torch.ops.mkldnn._linear_pointwise (torch 2.0 and later, x86)"
-    if name == "fbgemm" and "fbgemm" not in torch.backends.quantized.supported_engines:
-        return "the quantized engine fbgemm"
-    if name == "int8_onednn" and not _has(torch.ops.onednn, "qlinear_pointwise"):
-        return "torch.ops.onednn.qlinear_pointwise (torch 2.1 and later, x86)"
+    """Returns why the installed torch cannot run an engine here, `None` when it can."""
+    inputs, weight = torch.zeros(1, 2, 4), torch.zeros(8, 4)
+    try:
+        # the operators and their arguments differ from release to release
+        ENGINES[name]([weight])(inputs, [torch.zeros(1, 2, 8)])
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        return str(error).strip().split("\n")[0]
     return None
 
 
@@ -170,14 +172,6 @@ def join(parts: Parts) -> torch.Tensor:
 def _direction(parts: Parts, direction: int) -> torch.Tensor:
     # (rows, output_size)
     return parts[0][direction] if len(parts) == 1 else parts[direction][0]
-
-
-def _has(namespace: object, operator: str) -> bool:
-    # by release, looking up an operator that is not there raises AttributeError or RuntimeError
-    try:
-        return torch.backends.mkldnn.is_available() and hasattr(namespace, operator)
-    except RuntimeError:
-        return False
 
 
 def _has_vnni() -> bool:

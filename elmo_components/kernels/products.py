@@ -117,6 +117,9 @@ def _is_there(name: str) -> bool:
     lacking = missing(name)
     if lacking is not None:
         logger.info(
-            "torch %s lacks %s: the engine %r is not used", *(torch.__version__, lacking, name)
+            "torch %s cannot run the engine %r, which is not used: %s",
+            torch.__version__,
+            name,
+            lacking,
         )
     return lacking is None

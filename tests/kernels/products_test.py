@@ -28,7 +28,7 @@ def exact(inputs: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
 def test_an_engine_multiplies(name: str, rows: int, addend: str) -> None:
     lacking = missing(name)
     if lacking is not None:
-        pytest.skip(f"torch {torch.__version__} lacks {lacking}")
+        pytest.skip(f"torch {torch.__version__}: {lacking}")
     both = weights(48, 33)
     # rows of very different sizes, as a quantised input has them at worst
     inputs = torch.randn(2, rows, 33) * torch.logspace(-1, 1, rows).view(1, rows, 1)
@@ -61,7 +61,7 @@ def test_inputs_that_are_a_part_of_a_larger_tensor_are_multiplied() -> None:
 def test_what_is_added_may_come_for_each_direction(name: str) -> None:
     lacking = missing(name)
     if lacking is not None:
-        pytest.skip(f"torch {torch.__version__} lacks {lacking}")
+        pytest.skip(f"torch {torch.__version__}: {lacking}")
     both, inputs = weights(48, 33), torch.randn(2, 5, 33)
     parts = [torch.randn(1, 5, 48) for _ in range(2)]
     wanted = exact(inputs, both) + torch.cat(parts)
@@ -120,9 +120,24 @@ def test_what_the_installed_torch_lacks_is_logged_once_and_done_without(
     monkeypatch.undo()
     products._is_there.cache_clear()
     assert [record.getMessage() for record in caplog.records] == [
-        f"torch {torch.__version__} lacks the operator: the engine 'bfloat16' is not used"
+        f"torch {torch.__version__} cannot run the engine 'bfloat16', which is not used: "
+        "the operator"
     ]
     torch.testing.assert_close(found.double(), exact(inputs, both), rtol=1e-4, atol=1e-4)
+
+
+def test_the_engines_that_need_no_release_in_particular_are_always_there() -> None:
+    assert missing("blas") is None
+    assert missing("blas_unpacked") is None
+
+
+def test_an_operator_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def engine(weights):
+        return torch.ops.elmo_components.not_there(weights)
+
+    monkeypatch.setitem(ENGINES, "other", engine)
+    assert "not_there" in missing("other")
+    missing.cache_clear()
 
 
 def test_training_always_takes_the_same_engine() -> None:
@@ -138,7 +153,7 @@ def test_float64_stays_float64() -> None:
 
 def test_the_global_choice_of_a_quantized_engine_is_left_as_it_was() -> None:
     if missing("fbgemm") is not None:
-        pytest.skip(f"torch {torch.__version__} lacks {missing('fbgemm')}")
+        pytest.skip(f"torch {torch.__version__}: {missing('fbgemm')}")
     before = torch.backends.quantized.engine
     ENGINES["fbgemm"](weights(8, 4))
     assert torch.backends.quantized.engine == before
