@@ -142,20 +142,16 @@ class _Cell:
             Where to write the gates after their non-linearities, (directions, count,
             4 * cell_size); `None` for nowhere.
         """
-        first = 0
-        for gates in parts:
-            number = gates.size(0)
-            # (directions of the part, count, cell_size), each
-            cell, activated = (
-                whole.narrow(0, first, number) for whole in (self.cell, self._activated)
-            )
-            kept = None if keep is None else keep.narrow(0, first, number)
+        sizes = [part.size(0) for part in parts]
+        kept_parts = [None] * len(parts) if keep is None else keep.split(sizes)
+        # (directions of the part, count, cell_size), each
+        cells, activations = self.cell.split(sizes), self._activated.split(sizes)
+        for gates, kept, cell, activated in zip(parts, kept_parts, cells, activations):
             i, f, g, o = _activate(gates, kept)
             cell.mul_(f).addcmul_(i, g)
             if clip is not None:
                 cell.clamp_(-clip, clip)
             torch.tanh(cell, out=activated).mul_(o)
-            first += number
         return self._activated
 
 
@@ -176,10 +172,8 @@ def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Te
 def _project(
     activated: torch.Tensor, projection: Optional[Product], clip: Optional[float], out: torch.Tensor
 ) -> None:
-    first = 0
-    for part in [activated] if projection is None else projection(activated):
-        target = out.narrow(0, first, part.size(0))
-        first += part.size(0)
+    parts = [activated] if projection is None else projection(activated)
+    for part, target in zip(parts, out.split([part.size(0) for part in parts])):
         if projection is None or clip is None:
             target.copy_(part)
         else:

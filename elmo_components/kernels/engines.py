@@ -1,5 +1,6 @@
 """torch's ways to multiply rows with a weight that was laid out for it beforehand."""
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -8,6 +9,8 @@ from typing import Optional
 import torch
 
 __all__ = ["ENGINES", "Engine", "Parts", "join", "missing"]
+
+logger = logging.getLogger(__name__)
 
 # Products of all directions: one tensor (directions, rows, output_size), or one (1, rows,
 # output_size) for each direction.
@@ -124,18 +127,8 @@ def int8_onednn(weights: Sequence[torch.Tensor]) -> Engine:
                 part = linear(*quantized, bias, 1.0, 0, torch.float32, *plain)
             else:
                 # "sum" adds in place
-                added = (
-                    _direction(addend, direction),
-                    None,
-                    1.0,
-                    0,
-                    torch.float32,
-                    1.0,
-                    0,
-                    "sum",
-                    1.0,
-                )
-                part = linear.binary(*quantized, *added, *plain)
+                other = _direction(addend, direction), None, 1.0, 0, torch.float32
+                part = linear.binary(*quantized, *other, 1.0, 0, "sum", 1.0, *plain)
             parts.append(part.unsqueeze(0))
         return parts
 
@@ -154,13 +147,15 @@ ENGINES: dict[str, Callable[[Sequence[torch.Tensor]], Engine]] = {
 
 @lru_cache
 def missing(name: str) -> Optional[str]:
-    """Returns why the installed torch cannot run an engine here, `None` when it can."""
+    """Returns, and logs once, why torch cannot run an engine here; `None` when it can."""
     inputs, weight = torch.zeros(1, 2, 4), torch.zeros(8, 4)
     try:
         # the operators and their arguments differ from release to release
         ENGINES[name]([weight])(inputs, [torch.zeros(1, 2, 8)])
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
-        return str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0]
+        logger.info("torch %s cannot run the engine %r: %s", torch.__version__, name, reason)
+        return reason
     return None
 
 

@@ -8,7 +8,6 @@ thirteen: it is measured, once a process for each shape.
 import logging
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Optional
 
 import torch
@@ -54,7 +53,7 @@ class Product:
         if weights[0].dtype != torch.float32:
             # the others have no float64
             names = CANDIDATES[TRAINING]
-        self._names = [name for name in names if _is_there(name)]
+        self._names = [name for name in names if missing(name) is None]
         self._engines: dict[str, Engine] = {}
         self._by_rows: dict[int, Engine] = {}
 
@@ -110,16 +109,3 @@ class Product:
                 times.append(time.perf_counter() - start)
             seconds[name] = min(times)
         return seconds
-
-
-@lru_cache
-def _is_there(name: str) -> bool:
-    lacking = missing(name)
-    if lacking is not None:
-        logger.info(
-            "torch %s cannot run the engine %r, which is not used: %s",
-            torch.__version__,
-            name,
-            lacking,
-        )
-    return lacking is None
