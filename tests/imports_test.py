@@ -12,9 +12,17 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 
 # Lowest first; a module may import only from levels below its own.
 LEVELS = [
-    {"config", "fingerprint", "highway", "kernels.engines", "kernels.steps", "scalar_mix"},
+    {
+        "config",
+        "corpus",
+        "fingerprint",
+        "highway",
+        "kernels.engines",
+        "kernels.steps",
+        "scalar_mix",
+    },
     {"characters", "checkpoints.checkpoint", "kernels.packed", "kernels.products", "word_cache"},
-    {"char_cnn", "checkpoints.bilm_tf", "checkpoints.native", "kernels.call"},
+    {"char_cnn", "checkpoints.bilm_tf", "checkpoints.native", "kernels.call", "vocabulary"},
     {"kernels.cpu_forward", "kernels.reference"},
     {"kernels.cpu_training"},
     {"kernels.cpu"},
@@ -31,8 +39,9 @@ LEVELS = [
         "registered.indexer",
         "registered.reader",
         "registered.tokenizer",
+        "registered.vocabulary_command",
     },
-    {"registered.predictor"},
+    {"registered.corpus_reader", "registered.predictor"},
     {"registered"},
     {""},
 ]

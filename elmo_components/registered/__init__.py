@@ -1,19 +1,23 @@
 """The AllenNLP layer: importing it registers every component of this package."""
 
 from elmo_components.registered import allennlp_on_torch2  # noqa: F401
+from elmo_components.registered.corpus_reader import CorpusReader
 from elmo_components.registered.embedder import ElmoEmbedder
 from elmo_components.registered.encoder import ElmoLstmEncoder
 from elmo_components.registered.indexer import ElmoCharacterIndexer
 from elmo_components.registered.predictor import ElmoClassifierPredictor, ElmoTaggerPredictor
 from elmo_components.registered.reader import ColumnReader
 from elmo_components.registered.tokenizer import SpacyBlankTokenizer
+from elmo_components.registered.vocabulary_command import VocabularyCommand
 
 __all__ = [
     "ColumnReader",
+    "CorpusReader",
     "ElmoCharacterIndexer",
     "ElmoClassifierPredictor",
     "ElmoEmbedder",
     "ElmoLstmEncoder",
     "ElmoTaggerPredictor",
     "SpacyBlankTokenizer",
+    "VocabularyCommand",
 ]

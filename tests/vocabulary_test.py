@@ -1,0 +1,40 @@
+"""Tests of vocabulary.py."""
+
+from pathlib import Path
+
+import pytest
+
+from elmo_components.vocabulary import WordCounts, write_vocabulary
+
+SENTENCES = [["b", "a", "c", "a"], ["a", "b", "<S>", "d", "<UNK>"], ["</S>", "é", "B"]]
+
+
+def test_a_vocabulary_is_in_bilm_tfs_order() -> None:
+    counts = WordCounts(SENTENCES)
+    assert (counts.num_sentences, counts.num_tokens) == (3, 12)
+    special = ["</S>", "<S>", "<UNK>"]
+    assert counts.vocabulary() == [*special, "a", "b", "B", "c", "d", "é"]
+    assert counts.vocabulary(size=5) == [*special, "a", "b"]
+    assert counts.vocabulary(size=3) == special
+    assert counts.vocabulary(min_count=2) == [*special, "a", "b"]
+    assert counts.vocabulary(size=4, min_count=2) == [*special, "a"]
+    with pytest.raises(ValueError, match="room for"):
+        counts.vocabulary(size=2)
+
+
+def test_the_share_of_unknown_tokens_counts_what_is_not_in_the_list() -> None:
+    counts = WordCounts(SENTENCES)
+    # c, d, é, B and the <UNK> of the text
+    assert counts.share_unknown(counts.vocabulary(size=5)) == pytest.approx(5 / 12)
+    assert counts.share_unknown(counts.vocabulary()) == pytest.approx(1 / 12)
+
+
+def test_words_that_a_line_cannot_hold_have_no_id(tmp_path: Path) -> None:
+    bad = ["", " ", "a\nb", "a\r", "\x85", "a\u2028b", "10\u00a0000", "a@@NEWLINE@@", "\x1c", "a b"]
+    words = WordCounts([bad, ["fine", "\u200b", "@@UNKNOWN@@"]]).vocabulary()
+    assert words[3:] == ["@@UNKNOWN@@", "fine", "\u200b"]
+    write_vocabulary(words, tmp_path / "vocab.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["vocab.txt"]
+    # as bilm-tf reads it
+    with open(tmp_path / "vocab.txt", encoding="utf-8") as file:
+        assert [line.strip() for line in file] == words
