@@ -134,20 +134,56 @@ class ElmoLstm(nn.Module):
         self._check(inputs, mask, state)
         lengths = sentence_lengths(mask)
         order = _reversing(lengths, inputs.size(1))
-        # (2, batch, time, input_size), each direction in its own order
-        layer_inputs = torch.stack([inputs, _reorder(inputs, order)])
+        directed, new_state = self.directions(
+            torch.stack([inputs, _reorder(inputs, order)]), lengths, state
+        )
+        # (batch, time, 2 * hidden_size), each
+        outputs = [torch.cat([layer[0], _reorder(layer[1], order)], dim=-1) for layer in directed]
+        return torch.stack(outputs), new_state
+
+    def directions(
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        state: Optional[LstmState] = None,
+        *,
+        input_dropout: float = 0.0,
+    ) -> tuple[list[torch.Tensor], LstmState]:
+        """
+        Runs each direction over inputs of its own, which are in the order in which it reads them.
+
+        # Parameters
+
+        inputs : `torch.Tensor`
+            (2, batch, time, input_size), the forward direction's first.
+        lengths : `torch.Tensor`
+            (batch,), int64: how many inputs of each row count.
+        state : `Optional[LstmState]`
+            Where each row goes on from; `None` for zeros.
+        input_dropout : `float`
+            In training, the probability that an element of a layer's input is 0, drawn anew at
+            each step, as bilm-tf has it; the skip connection takes the same input.
+
+        # Returns
+
+        `tuple[list[torch.Tensor], LstmState]`
+            Each layer's outputs, (2, batch, time, hidden_size), in the order of the inputs and 0
+            past a row's length; and the state after each row's last input.
+        """
+        layer_inputs = inputs
         outputs, states = [], []
         for layer, directions in enumerate(zip(self.forward_layers, self.backward_layers)):
+            layer_inputs = nn.functional.dropout(layer_inputs, input_dropout, self.training)
             # (2, batch, time, hidden_size)
             layer_outputs, layer_state = projected_lstm(
                 LstmCall(
                     inputs=layer_inputs,
                     lengths=lengths,
                     weights=[cast(_Direction, direction).weights() for direction in directions],
-                    state=self._layer_state(inputs, state, layer),
+                    state=self._layer_state(inputs[0], state, layer),
                     cell_clip=self.config.cell_clip,
                     projection_clip=self.config.projection_clip,
-                    dropout=self._dropout(inputs),
+                    dropout=self._dropout(inputs[0]),
                     precision=self.precision,
                     recompute_gates=self.recompute_gates,
                     packed=self._packed[layer],
@@ -155,12 +191,11 @@ class ElmoLstm(nn.Module):
             )
             if self.config.skip_connections and layer > 0:
                 layer_outputs = layer_outputs + layer_inputs
-            # (batch, time, 2 * hidden_size)
-            outputs.append(torch.cat([layer_outputs[0], _reorder(layer_outputs[1], order)], dim=-1))
+            outputs.append(layer_outputs)
             states.append(layer_state)
             layer_inputs = layer_outputs
         hidden, cell = zip(*states)
-        return torch.stack(outputs), LstmState(torch.stack(hidden), torch.stack(cell))
+        return outputs, LstmState(torch.stack(hidden), torch.stack(cell))
 
     def _check(self, inputs: torch.Tensor, mask: torch.Tensor, state: Optional[LstmState]) -> None:
         if inputs.dim() != 3 or inputs.size(-1) != self.input_size:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from elmo_components.config import LstmConfig
+from elmo_components.kernels import LayerState, LstmCall, projected_lstm
 from elmo_components.lstm import ElmoLstm, LstmState, carried, sentence_lengths
 
 BATCH, TIME, INPUT, HIDDEN, CELL = 3, 6, 5, 4, 7
@@ -203,6 +204,75 @@ def test_a_carried_state_keeps_the_sentences_not_reached(
     state = carried(None if previous is None else numbered(*previous), numbered(*new))
     assert state.hidden[1, 1, :, 0].tolist() == list(kept)
     assert state.cell[0, 1, :, 2].tolist() == list(kept)
+
+
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Returns a list to which each layer adds its inputs and its outputs, skip connection aside."""
+    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def spy(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
+        outputs, state = projected_lstm(call)
+        found.append((call.inputs, outputs))
+        return outputs, state
+
+    monkeypatch.setattr("elmo_components.lstm.projected_lstm", spy)
+    return found
+
+
+def test_directions_read_inputs_of_their_own() -> None:
+    lstm, forward, backward = make(), inputs(), inputs()
+    outputs, state = lstm.directions(torch.stack([forward, backward]), LENGTHS)
+    ahead, ahead_state = lstm(forward, MASK)
+    # a sentence read from its last to its first is one that was reversed
+    turned = backward.clone()
+    for row, length in enumerate(LENGTHS.tolist()):
+        turned[row, :length] = backward[row, :length].flip(0)
+    behind, behind_state = lstm(turned, MASK)
+    for layer, found in enumerate(outputs):
+        torch.testing.assert_close(found[0], ahead[layer, ..., :HIDDEN])
+        for row, length in enumerate(LENGTHS.tolist()):
+            torch.testing.assert_close(
+                found[1, row, :length], behind[layer, row, :length, HIDDEN:].flip(0)
+            )
+            assert not found[:, row, length:].any()
+    torch.testing.assert_close(state.cell[:, 0], ahead_state.cell[:, 0])
+    torch.testing.assert_close(state.cell[:, 1], behind_state.cell[:, 1])
+
+
+def test_input_dropout_is_drawn_anew_at_each_step_and_the_skip_connection_takes_it_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lstm, both = make(), torch.stack([inputs(), inputs()])
+    found = calls(monkeypatch)
+    for _ in range(150):
+        with torch.no_grad():
+            outputs, _ = lstm.directions(both, LENGTHS, input_dropout=0.3)
+        (_, first_outputs), (second, second_outputs) = found[-2:]
+        torch.testing.assert_close(outputs[0], first_outputs)
+        # bilm-tf: DropoutWrapper(ResidualWrapper(cell), input_keep_prob=...)
+        torch.testing.assert_close(outputs[1], second_outputs + second)
+        kept = second != 0.0
+        torch.testing.assert_close(second[kept], (first_outputs / 0.7)[kept])
+    # (draws, directions, batch, time, input_size)
+    drawn = torch.stack([first for first, _ in found[::2]])
+    kept = drawn != 0.0
+    torch.testing.assert_close(drawn[kept], (both / 0.7).expand_as(drawn)[kept])
+    # 5 standard deviations of a share
+    assert abs(float(kept.double().mean()) - 0.7) < 5.0 * (0.21 / kept.numel()) ** 0.5
+    # steps, sentences and directions do not share what they drop: agreement is 0.7^2 + 0.3^2
+    for other in (kept.roll(1, 3), kept.roll(1, 2), kept.roll(1, 1)):
+        agreement = float((kept == other).double().mean())
+        assert agreement == pytest.approx(0.58, abs=0.03)
+
+
+def test_input_dropout_is_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm, both = make(), torch.stack([inputs(), inputs()])
+    found = calls(monkeypatch)
+    plain, _ = lstm.directions(both, LENGTHS)
+    outputs, _ = lstm.eval().directions(both, LENGTHS, input_dropout=0.3)
+    assert torch.equal(found[-2][0], both)
+    for one, other in zip(outputs, plain):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_state_is_cut_or_filled_up_for_a_batch() -> None:

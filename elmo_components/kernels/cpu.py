@@ -7,8 +7,11 @@ import torch
 from elmo_components.kernels import cpu_training
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import run
+from elmo_components.kernels.products import TRAINING, TRAINING_BFLOAT16
 
 __all__ = ["projected_lstm", "unsupported"]
+
+BFLOAT16 = torch.bfloat16
 
 
 def unsupported(call: LstmCall) -> Optional[str]:
@@ -31,13 +34,23 @@ def unsupported(call: LstmCall) -> Optional[str]:
 def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     """
     See `kernels.reference.projected_lstm`. Derivatives of derivatives are refused, with a
-    `RuntimeError`.
+    `RuntimeError`. Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are of bfloat16,
+    backward too; sums, states and what is between the products stay as they are.
     """
+    light = _autocast_to_bfloat16() and call.inputs.dtype == torch.float32
     with torch.autocast("cpu", enabled=False):
         if torch.is_grad_enabled() and _requires_grad(call):
-            return cpu_training.projected_lstm(call)
+            return cpu_training.projected_lstm(call, TRAINING_BFLOAT16 if light else TRAINING)
         with torch.no_grad():
-            return run(call, call.precision)[:2]
+            lighter = light and call.precision == "float32"
+            return run(call, "bfloat16" if lighter else call.precision)[:2]
+
+
+def _autocast_to_bfloat16() -> bool:
+    # named anew in torch 2.4
+    if hasattr(torch, "get_autocast_dtype"):
+        return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BFLOAT16
+    return torch.is_autocast_cpu_enabled() and torch.get_autocast_cpu_dtype() == BFLOAT16
 
 
 def _requires_grad(call: LstmCall) -> bool:

@@ -8,10 +8,12 @@ and inputs are each one product over all steps.
 from typing import Any, Optional
 
 import torch
+from torch import nn
 
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import block_rows, run
-from elmo_components.kernels.products import TRAINING
+from elmo_components.kernels.engines import light_count, light_rows
+from elmo_components.kernels.products import TRAINING_BFLOAT16
 from elmo_components.kernels.steps import Steps
 
 __all__ = ["projected_lstm"]
@@ -22,21 +24,25 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 _clamp_backward = torch.ops.aten.hardtanh_backward.grad_input
 
 
-def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
-    """See `kernels.reference.projected_lstm`."""
+def projected_lstm(call: LstmCall, precision: str) -> tuple[torch.Tensor, LayerState]:
+    """See `kernels.reference.projected_lstm`; `precision` is one of `products`' for training."""
     weights = [part for weight in call.weights for part in weight]
-    outputs, hidden, cell = _Layer.apply(call, call.inputs, *call.state, *weights)
+    outputs, hidden, cell = _Layer.apply(call, precision, call.inputs, *call.state, *weights)
     return outputs, LayerState(hidden, cell)
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: LstmCall, *tensors: Optional[torch.Tensor]) -> tuple:
-        outputs, state, ctx.kept = run(call, TRAINING, keep=True)
+    def forward(
+        ctx: Any, call: LstmCall, precision: str, *tensors: Optional[torch.Tensor]
+    ) -> tuple:
+        outputs, state, ctx.kept = run(call, precision, keep=True)
         ctx.save_for_backward(call.dropout, *tensors[3:])
         # not the call itself, whose tensors would be kept alive
         ctx.lengths, ctx.shape = call.lengths, call.inputs.shape
         ctx.cell_clip, ctx.projection_clip = call.cell_clip, call.projection_clip
+        # what the products are of
+        ctx.dtype = torch.bfloat16 if precision == TRAINING_BFLOAT16 else call.inputs.dtype
         return outputs, *state
 
     @staticmethod
@@ -48,7 +54,7 @@ class _Layer(torch.autograd.Function):
             )
         backward = _Backward(ctx)
         backward.run(*gradients)
-        return None, *backward.of_inputs(), *backward.of_weights()
+        return None, None, *backward.of_inputs(), *backward.of_weights()
 
 
 class _Backward:
@@ -59,12 +65,14 @@ class _Backward:
         self._ctx, self._kept = ctx, ctx.kept
         self._steps = Steps.of(ctx.lengths, ctx.shape[2])
         self._dropout = None if dropout is None else self._steps.sort(dropout)
-        self._needed = ctx.needs_input_grad[1:]
-        # (directions, ...), each
-        self._input, self._recurrent, self._bias = (
-            torch.stack(weights[kind::4]) for kind in range(3)
+        self._needed = ctx.needs_input_grad[2:]
+        # (directions, ...), each, those that products are of in the products' type
+        self._input, self._recurrent = (
+            torch.stack(weights[kind::4]).to(ctx.dtype) for kind in range(2)
         )
-        self._projection = None if weights[3] is None else torch.stack(weights[3::4])
+        self._bias = torch.stack(weights[2::4])
+        self._projection = None if weights[3] is None else torch.stack(weights[3::4]).to(ctx.dtype)
+        self._light = ctx.dtype == torch.bfloat16
         # (directions, rows, input_size + hidden_size): what the gates are a product with
         self._read = torch.cat(
             [
@@ -73,6 +81,10 @@ class _Backward:
             ],
             dim=-1,
         )
+        if self._light:
+            # a block's rows are rounded up, and may reach past all
+            more = light_count(self._steps.num_rows + 1)
+            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, more))
 
     def run(self, outputs: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> None:
         """Takes the gradients of the layer's outputs and of its state at the end."""
@@ -99,10 +111,14 @@ class _Backward:
             for step_gates in reversed(gates.split(block.counts, dim=1)):
                 step -= 1
                 self._step(step, step_gates)
+            # the gradients as products read them
+            factors = light_rows(gates) if self._light else gates
             if self._needed[0]:
-                self._of_input[:, block.rows] = torch.bmm(gates, self._input)
+                of_input = torch.bmm(factors, self._input)
+                self._of_input[:, block.rows] = of_input[:, : gates.size(1)]
             if any(self._needed[3:]):
-                self._of_gate_weights.baddbmm_(gates.transpose(1, 2), self._read[:, block.rows])
+                read = self._read.narrow(1, block.rows.start, factors.size(1))
+                _add_product(self._of_gate_weights, factors.transpose(1, 2), read)
                 self._of_bias += gates.sum(dim=1)
 
     def of_inputs(self) -> tuple:
@@ -120,7 +136,12 @@ class _Backward:
         gradients = [of_input, of_recurrent, self._of_bias]
         if self._projection is not None:
             # (directions, hidden_size, cell_size)
-            gradients.append(torch.bmm(self._of_projected.transpose(1, 2), self._activated))
+            of_projected, activated = self._of_projected, self._activated
+            if self._light:
+                of_projected, activated = light_rows(of_projected), light_rows(activated)
+            gradients.append(
+                torch.bmm(of_projected.transpose(1, 2), activated).to(self._bias.dtype)
+            )
         return [
             None if gradient is None else gradient[direction]
             for direction in range(len(self._input))
@@ -128,18 +149,22 @@ class _Backward:
         ]
 
     def _gates(self, rows: slice) -> torch.Tensor:
+        read = self._read[:, rows]
+        inputs, previous = read.split([self._input.size(-1), self._recurrent.size(-1)], dim=-1)
         # (directions, rows of the block, 4 * cell_size)
-        gates = torch.baddbmm(
-            self._bias.unsqueeze(1), self._kept.inputs[:, rows], self._input.transpose(1, 2)
-        )
-        previous = self._read[:, rows, self._input.size(-1) :]
-        gates.baddbmm_(previous, self._recurrent.transpose(1, 2))
+        gates = self._bias.unsqueeze(1) + torch.bmm(inputs, self._input.transpose(1, 2))
+        _add_product(gates, previous, self._recurrent.transpose(1, 2))
         i, f, g, o = gates.chunk(4, dim=-1)
         i.sigmoid_()
         f.sigmoid_()
         g.tanh_()
         o.sigmoid_()
         return gates
+
+    def _times(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        if not self._light:
+            return torch.bmm(rows, weight)
+        return torch.bmm(light_rows(rows), weight)[:, : rows.size(1)]
 
     def _step(self, step: int, gates: torch.Tensor) -> None:
         ctx, kept, steps = self._ctx, self._kept, self._steps
@@ -157,7 +182,7 @@ class _Backward:
                     projected, kept.projected[:, rows], -clip, clip, grad_input=projected
                 )
             # (directions, count, cell_size)
-            activated = torch.bmm(projected, self._projection)
+            activated = self._times(projected, self._projection).to(gates.dtype)
         new, of_cell = kept.cells[:, rows], self._of_cell[:, :count]
         old = kept.cell[:, :count]
         if step > 0:
@@ -179,4 +204,12 @@ class _Backward:
         _sigmoid_backward(of_i, i, grad_input=i)
         _tanh_backward(of_g, g, grad_input=g)
         _sigmoid_backward(of_f, f, grad_input=f)
-        self._of_hidden[:, :count] = torch.bmm(gates, self._recurrent)
+        self._of_hidden[:, :count] = self._times(gates, self._recurrent)
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Adds a batched product to `total`, whose type may be wider."""
+    if total.dtype == left.dtype:
+        total.baddbmm_(left, right)
+    else:
+        total.add_(torch.bmm(left, right))

@@ -8,7 +8,7 @@ from typing import Optional
 
 import torch
 
-__all__ = ["ENGINES", "Engine", "Parts", "join", "missing"]
+__all__ = ["ENGINES", "Engine", "Parts", "join", "light_count", "light_rows", "missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,21 @@ def bfloat16(weights: Sequence[torch.Tensor]) -> Engine:
         # (directions, rows, output_size)
         result = torch.bmm(inputs.bfloat16(), transposed).float()
         return [result if addend is None else result.add_(join(addend))]
+
+    return product
+
+
+def bfloat16_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
+    """As `bfloat16`, for weights that soon change again, and with less to allocate."""
+    # (directions, input_size, output_size)
+    transposed = torch.stack([weight.bfloat16() for weight in weights]).transpose(1, 2)
+
+    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+        # (directions, rows, output_size)
+        result = torch.bmm(light_rows(inputs), transposed)[:, : inputs.size(1)]
+        if addend is None or addend[0].size(1) == 1:
+            return [result.float() if addend is None else join(addend) + result]
+        return [join(addend).add_(result)]
 
     return product
 
@@ -140,6 +155,7 @@ ENGINES: dict[str, Callable[[Sequence[torch.Tensor]], Engine]] = {
     "blas_unpacked": blas_unpacked,
     "onednn": onednn,
     "bfloat16": bfloat16,
+    "bfloat16_unpacked": bfloat16_unpacked,
     "fbgemm": fbgemm,
     "int8_onednn": int8_onednn,
 }
@@ -157,6 +173,27 @@ def missing(name: str) -> Optional[str]:
         logger.info("torch %s cannot run the engine %r: %s", torch.__version__, name, reason)
         return reason
     return None
+
+
+def light_rows(rows: torch.Tensor) -> torch.Tensor:
+    """
+    Returns (directions, rows, size) in bfloat16, with zeros for more rows up to `light_count`.
+    """
+    directions, number, size = rows.shape
+    # (directions, light_count(number), size)
+    light = rows.new_empty(directions, light_count(number), size, dtype=torch.bfloat16)
+    light[:, :number] = rows
+    light[:, number:] = 0.0
+    return light
+
+
+def light_count(number: int) -> int:
+    """
+    Returns the number of rows, `number` or more, for a product in bfloat16. oneDNN compiles for
+    every new shape, which takes longer than most of the products: few shapes are better.
+    """
+    step = 32 if number <= 512 else 128
+    return -(-number // step) * step
 
 
 def join(parts: Parts) -> torch.Tensor:

@@ -14,15 +14,17 @@ import torch
 
 from elmo_components.kernels.engines import ENGINES, Engine, Parts, missing
 
-__all__ = ["TRAINING", "Product"]
+__all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product"]
 
 logger = logging.getLogger(__name__)
 
 # The engines that are precise enough; the first is taken unless another is clearly faster.
 # In training it is always the same one: a run with the same seed must give the same numbers.
 TRAINING = "training"
+TRAINING_BFLOAT16 = "training bfloat16"
 CANDIDATES = {
     TRAINING: ("blas_unpacked",),
+    TRAINING_BFLOAT16: ("bfloat16_unpacked",),
     "float32": ("blas", "onednn"),
     "bfloat16": ("bfloat16", "blas", "onednn"),
     "int8": ("fbgemm", "int8_onednn", "bfloat16", "blas"),

@@ -288,7 +288,9 @@ def test_it_works_within_autocast() -> None:
         lower = module(inputs.bfloat16(), mask)[0]
     assert outputs.dtype == torch.float32
     outputs.sum().backward()
-    torch.testing.assert_close(outputs.detach(), expected(module, inputs, mask))
+    # how close is autocast_test's
+    exact = expected(module, inputs, mask)
+    torch.testing.assert_close(outputs.detach(), exact, rtol=0.02, atol=0.01)
     torch.testing.assert_close(lower.float().detach(), outputs.detach(), rtol=0.1, atol=0.1)
 
 

@@ -9,7 +9,7 @@ from elmo_components.kernels.products import CANDIDATES, Product
 
 # relative to the largest value of the product
 TOLERANCES = {"blas": 1e-6, "blas_unpacked": 1e-6, "onednn": 1e-6, "bfloat16": 1e-2}
-TOLERANCES.update({"fbgemm": 3e-2, "int8_onednn": 3e-2})
+TOLERANCES.update({"bfloat16_unpacked": 1e-2, "fbgemm": 3e-2, "int8_onednn": 3e-2})
 
 
 def weights(*shape: int) -> list[torch.Tensor]:
@@ -141,6 +141,7 @@ def test_an_operator_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
 
 def test_training_always_takes_the_same_engine() -> None:
     assert len(CANDIDATES[products.TRAINING]) == 1
+    assert len(CANDIDATES[products.TRAINING_BFLOAT16]) == 1
 
 
 def test_float64_stays_float64() -> None:

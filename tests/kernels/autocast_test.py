@@ -1,0 +1,258 @@
+"""Tests of training with products of bfloat16, within autocast, against float32 ones."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from elmo_components.config import LstmConfig
+from elmo_components.kernels import cpu, products, projected_lstm, reference, use_backend
+from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
+from elmo_components.kernels.engines import ENGINES, Engine, light_count, light_rows
+from elmo_components.lstm import ElmoLstm
+from tests.kernels.cpu_test import leaves, results
+
+TIME, INPUT, CELL, HIDDEN = 13, 24, 64, 24
+# the last has more rows than the largest number that is rounded to 32s
+LENGTHS = [[5, 0, 3, 1], [1], [0, 0], [13, 2, 2, 9, 1], [13] * 48]
+
+
+def call(lengths: list[int], *, projected: bool = True, **settings: Any) -> LstmCall:
+    """Returns a float32 call with sizes as they are in training."""
+    hidden = HIDDEN if projected else CELL
+
+    def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
+        return (scale * torch.randn(*shape)).requires_grad_()
+
+    weights = [
+        DirectionWeights(
+            normal(4 * CELL, INPUT, scale=INPUT**-0.5),
+            normal(4 * CELL, hidden, scale=hidden**-0.5),
+            normal(4 * CELL),
+            normal(hidden, CELL, scale=2.0 * CELL**-0.5) if projected else None,
+        )
+        for _ in range(2)
+    ]
+    batch = len(lengths)
+    return LstmCall(
+        inputs=normal(2, batch, TIME, INPUT),
+        lengths=torch.tensor(lengths),
+        weights=weights,
+        state=LayerState(normal(2, batch, hidden), normal(2, batch, CELL)),
+        **settings,
+    )
+
+
+def light_results(given: LstmCall) -> list[torch.Tensor]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, state = cpu.projected_lstm(given)
+    # gradients are computed outside, as torch wants it
+    return results(Computed(outputs, state), given)
+
+
+class Computed:
+    """Stands for a backend that has computed already."""
+
+    def __init__(self, outputs: torch.Tensor, state: LayerState) -> None:
+        self._results = outputs, state
+
+    def projected_lstm(self, _: LstmCall) -> tuple[torch.Tensor, LayerState]:
+        return self._results
+
+
+def assert_near(found: list[torch.Tensor], expected: list[torch.Tensor], error: float) -> None:
+    for one, other in zip(found, expected):
+        assert one.dtype == torch.float32
+        assert float((one - other).norm()) <= error * float(other.norm())
+
+
+def observed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Returns a set to which each engine adds its name when it makes something of weights."""
+    names: set[str] = set()
+    for name, make in list(ENGINES.items()):
+
+        def spy(weights: list[torch.Tensor], name: str = name, make: Any = make) -> Engine:
+            names.add(name)
+            return make(weights)
+
+        monkeypatch.setitem(products.ENGINES, name, spy)
+    return names
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=lambda lengths: str(lengths[:5]))
+@pytest.mark.parametrize("projected", [True, False])
+@pytest.mark.parametrize("recompute_gates", [True, False])
+def test_outputs_and_all_gradients_are_near_float32_s(
+    lengths: list[int], projected: bool, recompute_gates: bool
+) -> None:
+    given = call(lengths, projected=projected, recompute_gates=recompute_gates)
+    assert_near(light_results(given), results(reference, given), 0.01)
+
+
+@pytest.mark.parametrize("projected", [True, False])
+@pytest.mark.parametrize("recompute_gates", [True, False])
+def test_clipping_and_dropout_are_as_in_float32(projected: bool, recompute_gates: bool) -> None:
+    given = call(
+        LENGTHS[3],
+        projected=projected,
+        recompute_gates=recompute_gates,
+        cell_clip=1.0,
+        projection_clip=0.8,
+        dropout=(torch.rand(2, 5, HIDDEN if projected else CELL) > 0.3) / 0.7,
+    )
+    found, expected = light_results(given), results(reference, given)
+    # both clips are active
+    assert (expected[2].abs() == 1.0).float().mean() > 0.1
+    if projected:
+        assert (expected[0].abs() == torch.tensor(0.8) / 0.7).float().mean() > 0.02
+    # rounding decides which elements are clipped, a few in a thousand, whose gradients are 0 then
+    assert_near(found[:3], expected[:3], 0.01)
+    assert_near(found[3:], expected[3:], 0.05)
+
+
+def test_steps_in_several_blocks_are_near_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = call(LENGTHS[3], cell_clip=3.0, projection_clip=3.0)
+    whole = results(reference, given)
+    # two directions of 4 * CELL float32: three rows a block
+    monkeypatch.setattr("elmo_components.kernels.cpu_forward.BLOCK", 3 * 2 * 4 * CELL * 4)
+    assert_near(light_results(given), whole, 0.01)
+
+
+def test_frozen_weights_and_frozen_inputs_leave_the_others_their_gradients() -> None:
+    given = call(LENGTHS[3])
+    whole = light_results(given)
+    for frozen in (leaves(given)[:1], leaves(given)[3:]):
+        for leaf in frozen:
+            leaf.requires_grad_(False)
+        wanted = [leaf for leaf in leaves(given) if leaf.requires_grad]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs, state = cpu.projected_lstm(given)
+        found = torch.autograd.grad([outputs, *state], wanted, [part.clone() for part in whole[:3]])
+        assert all(part.dtype == torch.float32 and part.any() for part in found)
+        for leaf in frozen:
+            leaf.requires_grad_(True)
+
+
+def test_two_runs_are_equal_to_the_last_bit() -> None:
+    given = call(LENGTHS[4], cell_clip=3.0, projection_clip=3.0)
+    for one, other in zip(light_results(given), light_results(given)):
+        assert torch.equal(one, other)
+
+
+def test_training_takes_bfloat16_within_autocast_to_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, given = observed(monkeypatch), call(LENGTHS[0])
+    cpu.projected_lstm(given)
+    assert names == {"blas_unpacked"}
+    names.clear()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
+        cpu.projected_lstm(given)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.autocast("cpu", enabled=False):
+        cpu.projected_lstm(given)
+    assert names == {"blas_unpacked"}
+    names.clear()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cpu.projected_lstm(given)
+    assert names == {"bfloat16_unpacked"}
+
+
+def test_products_backward_are_of_bfloat16_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = call(LENGTHS[0])
+    for light in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=light):
+            outputs, _ = cpu.projected_lstm(given)
+        types = set()
+        product = torch.bmm
+
+        def spy(left: torch.Tensor, right: torch.Tensor, types=types, product=product):
+            types.add((left.dtype, right.dtype))
+            return product(left, right)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "bmm", spy)
+            outputs.sum().backward()
+        wanted = torch.bfloat16 if light else torch.float32
+        assert types == {(wanted, wanted)}
+
+
+def test_inference_within_autocast_takes_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    names, given = observed(monkeypatch), call(LENGTHS[3], cell_clip=3.0)
+    with torch.no_grad():
+        exact = reference.projected_lstm(given)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs, state = cpu.projected_lstm(given)
+    assert names <= {"bfloat16", "blas", "onednn"} and "bfloat16" in names
+    assert_near([outputs, *state], [exact[0], *exact[1]], 0.01)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_float64_stays_float64_within_autocast(gradients: bool) -> None:
+    given = call(LENGTHS[3], cell_clip=3.0)
+    double = given._replace(
+        inputs=given.inputs.double(),
+        weights=[DirectionWeights(*(part.double() for part in weight)) for weight in given.weights],
+        state=LayerState(*(part.double() for part in given.state)),
+    )
+    with torch.set_grad_enabled(gradients):
+        exact = reference.projected_lstm(double)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = cpu.projected_lstm(double)
+    torch.testing.assert_close(found[0], exact[0])
+    torch.testing.assert_close(found[1], exact[1])
+    if gradients:
+        wanted = torch.autograd.grad(exact[0].sum(), leaves(given), allow_unused=True)
+        got = torch.autograd.grad(found[0].sum(), leaves(given), allow_unused=True)
+        for one, other in zip(got, wanted):
+            torch.testing.assert_close(one, other)
+
+
+def module() -> tuple[ElmoLstm, torch.Tensor, torch.Tensor]:
+    config = LstmConfig(HIDDEN, CELL, 2, 3.0, 3.0, True)
+    mask = torch.arange(TIME).unsqueeze(0) < torch.tensor([13, 0, 5]).unsqueeze(1)
+    return ElmoLstm(config, input_size=INPUT), torch.randn(3, TIME, INPUT), mask
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("gradients", [True, False])
+def test_inputs_of_either_type_are_taken_within_autocast(
+    backend: str, dtype: torch.dtype, gradients: bool
+) -> None:
+    lstm, inputs, mask = module()
+    inputs = inputs.requires_grad_()
+    _, exact_state = lstm(inputs, mask)
+    light = torch.autocast("cpu", dtype=torch.bfloat16)
+    with torch.set_grad_enabled(gradients), use_backend(backend), light:
+        _, state = lstm(inputs.to(dtype), mask)
+        # and on from the state, as the next batch does
+        outputs, state = lstm(inputs.to(dtype), mask, state)
+    again, again_state = lstm(inputs, mask, exact_state)
+    assert (outputs.float() - again).norm() <= 0.03 * again.norm()
+    assert (state.cell.float() - again_state.cell).norm() <= 0.03 * again_state.cell.norm()
+    if gradients:
+        (wanted,) = torch.autograd.grad(again.sum(), inputs)
+        (found,) = torch.autograd.grad(outputs.sum(), inputs)
+        assert (found - wanted).norm() <= 0.05 * wanted.norm()
+
+
+def test_inputs_of_bfloat16_are_passed_on_with_the_reason() -> None:
+    given = call(LENGTHS[0])
+    light = given._replace(inputs=given.inputs.bfloat16())
+    assert "bfloat16" in str(cpu.unsupported(light))
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        outputs, _ = projected_lstm(light)
+    assert (outputs.float() - reference.projected_lstm(given)[0]).norm() <= (
+        0.05 * outputs.float().norm()
+    )
+
+
+def test_rows_are_rounded_up_to_few_numbers() -> None:
+    # 32s to 512, then 128s
+    assert [light_count(number) for number in (0, 1, 32, 33, 512, 513, 640, 641)] == (
+        [0, 32, 32, 64, 512, 640, 640, 768]
+    )
+    rows = torch.randn(2, 33, 5)
+    found = light_rows(rows)
+    assert found.shape == (2, 64, 5) and not found[:, 33:].any()
+    assert torch.equal(found[:, :33], rows.bfloat16())
