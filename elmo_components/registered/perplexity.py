@@ -1,0 +1,83 @@
+"""The perplexity of both directions, every token counted once."""
+
+import math
+
+import torch
+from allennlp.nn.util import dist_reduce_sum
+from allennlp.training.metrics import Metric
+
+__all__ = ["BidirectionalPerplexity"]
+
+
+class BidirectionalPerplexity(Metric):
+    """
+    exp of the mean of -log p over all predicted tokens since the last reset: of both directions,
+    of each, and without those targets that are unknown words. (AllenNLP's `Perplexity` gives each
+    batch the same weight, however many tokens it has.)
+
+    Registered as a `Metric` with name "bidirectional_perplexity".
+
+    # Parameters
+
+    unknown : `int`
+        The unknown word's number in the vocabulary.
+    """
+
+    def __init__(self, unknown: int) -> None:
+        self._unknown = unknown
+        self.reset()
+
+    def __call__(self, losses: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor) -> None:  # type: ignore[override]
+        """
+        # Parameters
+
+        losses : `torch.Tensor`
+            (2, batch, time), -log p of each target, 0 where masked.
+        targets : `torch.Tensor`
+            int64, (2, batch, time).
+        mask : `torch.Tensor`
+            bool, (batch, time).
+        """
+        losses, unknown = losses.double(), (targets == self._unknown) & mask
+        # (4, 2): what `totals` holds, of this batch
+        batch = torch.stack(
+            [
+                losses.sum((1, 2)),
+                (losses * unknown).sum((1, 2)),
+                mask.sum().double().expand(2),
+                unknown.sum((1, 2)).double(),
+            ]
+        )
+        self.totals += dist_reduce_sum(batch).cpu()
+
+    def get_metric(self, reset: bool = False) -> dict[str, float]:
+        """Returns the perplexities, and the share of unknown words in the targets."""
+        sums, unknown_sums, counts, unknown_counts = self.totals.tolist()
+        metrics = {
+            "perplexity": _perplexity(sum(sums), sum(counts)),
+            "forward_perplexity": _perplexity(sums[0], counts[0]),
+            "backward_perplexity": _perplexity(sums[1], counts[1]),
+            "known_words_perplexity": _perplexity(
+                sum(sums) - sum(unknown_sums), sum(counts) - sum(unknown_counts)
+            ),
+            "unknown_words": sum(unknown_counts) / max(1, sum(counts)),
+        }
+        if reset:
+            self.reset()
+        return metrics
+
+    def reset(self) -> None:
+        """Forgets all tokens."""
+        # float64, (4, 2): the sums of all losses and of the unknown words', then the numbers of all
+        # targets and of unknown ones; each forward, then backward
+        self.totals = torch.zeros(4, 2, dtype=torch.float64)
+
+
+Metric.register("bidirectional_perplexity")(BidirectionalPerplexity)
+
+
+def _perplexity(loss: float, count: float) -> float:
+    if count == 0:
+        return math.nan
+    # beyond it a float has no room, and a diverged run should say so and not end
+    return math.exp(loss / count) if loss / count < 700.0 else math.inf
