@@ -22,13 +22,14 @@ import char_cnn_bench
 import indexer_bench
 import inference_bench
 import lstm_training_bench
+import pretraining_bench
 import torch
 from allennlp import __version__ as allennlp_version
 from side_by_side import peaks, read_sentences
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "fixtures" / "data" / "parallel" / "train.tsv"
-NAMES = ("inference", "lstm", "char", "indexer")
+NAMES = ("inference", "lstm", "char", "indexer", "pretraining")
 
 
 def main() -> None:
@@ -62,6 +63,7 @@ def main() -> None:
         "lstm": lambda: lstm_training_bench.measure(arguments.repeats, highest),
         "char": lambda: char_cnn_bench.measure(sentences, arguments.repeats),
         "indexer": lambda: indexer_bench.measure(sentences[:2000], arguments.repeats),
+        "pretraining": lambda: pretraining_bench.measure(sentences, arguments.repeats, highest),
     }
     for name in arguments.only:
         rows = parts[name]()

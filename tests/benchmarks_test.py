@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -30,6 +34,36 @@ def test_the_indexer_s_benchmark_runs_and_keeps_other_rows(tmp_path: Path) -> No
     results = json.loads(output.read_text())
     assert set(results["rows"]) == {"lstm", "indexer"}
     assert all(row["times_allennlp"] > 0 for row in results["rows"]["indexer"])
+
+
+def test_the_pretraining_benchmark_trains_models_of_one_size_on_the_same_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "pretraining_bench.py"))
+    config = ElmoConfig(
+        CharCnnConfig(4, ((1, 4), (2, 8)), 1, "relu"), LstmConfig(6, 10, 2, 3.0, 3.0, True)
+    )
+    lines = (ROOT / "fixtures" / "data" / "lm" / "train.txt").read_text().splitlines()
+    rows = benchmark["measure"](
+        [line.split() for line in lines],
+        repeats=1,
+        peaks={"float32": 100.0, "bfloat16": 200.0},
+        shapes={"tiny": config},
+        batch_sizes=(4, 8),
+    )
+    assert [row["case"] for row in rows] == [
+        f"tiny, pre-training, {number} sentences, {precision}"
+        for number in (4, 8)
+        for precision in ("float32", "bfloat16")
+    ]
+    for row in rows:
+        assert 0 < row["allennlp"] < row["limit"] and 0 < row["ours"] < row["limit"]
+        # padding has a vector and a bias there
+        parameters = row["parameters"]
+        assert parameters["allennlp"] - parameters["ours"] == config.lstm.hidden_size + 1
+        for parts in row["milliseconds"].values():
+            assert set(parts) == {"character_encoder", "lstm", "softmax", "optimizer"}
 
 
 def test_the_memory_benchmark_runs() -> None:

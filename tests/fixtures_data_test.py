@@ -57,8 +57,9 @@ def test_remaking_gives_the_committed_files_byte_for_byte(tmp_path: Path) -> Non
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     committed = {
         path.relative_to(DATA)
-        for folder in ("ner", "pos", "sentiment", "parallel")
-        for path in (DATA / folder).iterdir()
+        for folder in ("ner", "pos", "sentiment", "parallel", "lm", "lm_zh")
+        for path in (DATA / folder).rglob("*")
+        if path.is_file()
     }
     assert made == committed
     for path in sorted(made):
@@ -163,8 +164,33 @@ def test_parallel_lines_are_pairs_that_end_alike(split: str, size: int) -> None:
         assert english[-1] == dutch[-1]
 
 
+@pytest.mark.parametrize(("split", "size"), [("train", 200), ("dev", 40), ("test", 40)])
+def test_lm_lines_are_tokenised_sentences_of_words_that_are_known(split: str, size: int) -> None:
+    lines = read_lines(f"lm/{split}.txt")
+    known = {word for line in read_lines("lm/train.txt") for word in line.split()}
+    assert len(lines) == size
+    for line in lines:
+        assert line == " ".join(line.split()) and line[0].isupper() and line[-2:] in (" .", " ?")
+        assert set(line.split()) <= known
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 100), ("dev", 20), ("test", 20)])
+def test_lm_zh_lines_are_sentences_without_spaces(split: str, size: int) -> None:
+    lines = read_lines(f"lm_zh/{split}.txt")
+    assert len(lines) == size
+    for line in lines:
+        assert not any(character.isspace() for character in line) and line[-1] in "。？"
+
+
+def test_lm_zhs_alphabet_leaves_some_characters_out() -> None:
+    alphabet = read_lines("lm_zh/vocabulary/alphabet.txt")
+    text = {character for line in read_lines("lm_zh/train.txt") for character in line}
+    assert len(alphabet) == len(set(alphabet)) == 100
+    assert len(text - {*alphabet}) > 20
+
+
 def test_no_item_occurs_in_two_splits() -> None:
-    for name in ("sentiment/{}.txt", "parallel/{}.tsv"):
+    for name in ("sentiment/{}.txt", "parallel/{}.tsv", "lm/{}.txt", "lm_zh/{}.txt"):
         lines = [line for split in SPLITS for line in read_lines(name.format(split))]
         assert len(set(lines)) == len(lines), name
     ner = [tuple(sentence) for split in SPLITS for sentence in read_ner(split)]

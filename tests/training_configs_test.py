@@ -22,6 +22,9 @@ import_plugins()
 
 CONFIGS = sorted((ROOT / "training_configs").rglob("*.jsonnet"))
 PREDICTORS = {"tagging": "elmo_tagger", "classification": "elmo_classifier"}
+# What embeds text for a task; the others are language models.
+TASKS = [path for path in CONFIGS if path.parent.name in PREDICTORS]
+WITH_ELMO = [path for path in TASKS if "without_elmo" not in path.stem]
 # Enough to go through everything once.
 FEW = json.dumps(
     {
@@ -56,7 +59,7 @@ def test_a_configuration_trains_and_is_evaluated_on_its_test_set(trained: Any) -
 def test_every_parameter_is_trained(trained: Any) -> None:
     path, folder = trained
     predictor = Predictor.from_path(
-        str(folder / "model.tar.gz"), predictor_name=PREDICTORS[path.parent.name]
+        str(folder / "model.tar.gz"), predictor_name=PREDICTORS.get(path.parent.name)
     )
     instances = list(predictor._dataset_reader.read(Params.from_file(str(path))["train_data_path"]))
     model = predictor._model.train()
@@ -82,28 +85,34 @@ def test_an_archive_needs_no_other_file(
     (folder / "model.tar.gz").rename(tmp_path / "model.tar.gz")
     gone = folder.rename(folder.with_suffix(".gone"))
     monkeypatch.chdir(tmp_path)
-    lines = 'Ana saw Oslo .\n\n{"tokens": ["Fine", "."]}\n{"sentence": ""}\n'
-    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
-    allennlp(
-        monkeypatch,
-        *("predict", "model.tar.gz", "-", "--silent", "--output-file", "out.jsonl"),
-        *("--predictor", PREDICTORS[path.parent.name], "--include-package", "elmo_components"),
-    )
-    predictions = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
-    assert len(predictions) == 3
-    if path.parent.name == "tagging":
-        assert [prediction["words"] for prediction in predictions] == [
-            ["Ana", "saw", "Oslo", "."],
-            ["Fine", "."],
-            [],
-        ]
+    if path in TASKS:
+        predict_from_archive(monkeypatch, path.parent.name)
     allennlp(monkeypatch, "evaluate", "model.tar.gz", str(data), "--output-file", "metrics.json")
     assert json.loads(Path("metrics.json").read_text())["loss"] > 0.0
     gone.rename(folder)
     (tmp_path / "model.tar.gz").rename(folder / "model.tar.gz")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def predict_from_archive(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    """Predicts with the archive in the current folder, of sentences in each form."""
+    lines = 'Ana saw Oslo .\n\n{"tokens": ["Fine", "."]}\n{"sentence": ""}\n'
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    allennlp(
+        monkeypatch,
+        *("predict", "model.tar.gz", "-", "--silent", "--output-file", "out.jsonl"),
+        *("--predictor", PREDICTORS[task], "--include-package", "elmo_components"),
+    )
+    predictions = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert len(predictions) == 3
+    if task == "tagging":
+        assert [prediction["words"] for prediction in predictions] == [
+            ["Ana", "saw", "Oslo", "."],
+            ["Fine", "."],
+            [],
+        ]
+
+
+@pytest.mark.parametrize("path", WITH_ELMO, ids=lambda path: path.stem)
 def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.jsonnet"
     mine.write_text(
