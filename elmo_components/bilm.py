@@ -7,7 +7,7 @@ from torch import nn
 
 from elmo_components.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.characters import BOS_IDS, EOS_IDS
-from elmo_components.config import MAX_CHARACTERS, NUM_CHARACTERS, ElmoConfig
+from elmo_components.config import MAX_CHARACTERS, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput"]
@@ -92,7 +92,7 @@ class BiLm(nn.Module):
 
         `ValueError` for ids out of range, a wrong shape, or a word after padding.
         """
-        _check_ids(character_ids)
+        _check_ids(character_ids, self.config.char_cnn.num_characters)
         ids, mask = self._with_boundaries(character_ids)
         # (batch, time + 2, hidden_size)
         tokens = self.char_cnn(ids)
@@ -114,7 +114,7 @@ class BiLm(nn.Module):
         return ids, steps < lengths.unsqueeze(1) + 2
 
 
-def _check_ids(character_ids: torch.Tensor) -> None:
+def _check_ids(character_ids: torch.Tensor, number: int) -> None:
     if character_ids.dim() != 3 or character_ids.size(-1) != MAX_CHARACTERS:
         raise ValueError(
             f"Character ids must be of shape (batch, time, {MAX_CHARACTERS}); "
@@ -124,8 +124,8 @@ def _check_ids(character_ids: torch.Tensor) -> None:
         raise ValueError(f"Character ids must be int64; found {character_ids.dtype}")
     if character_ids.numel() > 0:
         least, most = int(character_ids.min()), int(character_ids.max())
-        if least < 0 or most >= NUM_CHARACTERS:
+        if least < 0 or most >= number:
             raise ValueError(
-                f"Character ids must be from 0 to {NUM_CHARACTERS - 1}; "
+                f"Character ids must be from 0 to {number - 1}; "
                 f"found {least if least < 0 else most}"
             )

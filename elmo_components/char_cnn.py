@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from elmo_components.config import NUM_CHARACTERS, CharCnnConfig
+from elmo_components.config import CharCnnConfig
 from elmo_components.highway import Highway
 from elmo_components.word_cache import WordCache, is_frozen
 
@@ -60,7 +60,7 @@ class CharCnn(nn.Module):
         self._cache: Optional[WordCache] = WordCache(cache_size) if cache_size else None
         # the mask, id 0, has a vector that no published file holds and that is not trained
         self.character_embedding = nn.Embedding(
-            NUM_CHARACTERS, config.embedding_size, padding_idx=0
+            config.num_characters, config.embedding_size, padding_idx=0
         )
         self.convolutions = nn.ModuleList(
             nn.Conv1d(config.embedding_size, number, width) for width, number in config.filters
@@ -101,7 +101,7 @@ class CharCnn(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, of shape (..., characters), from 0 to 261.
+            int64, of shape (..., characters), from 0 and below `config.num_characters`.
 
         # Returns
 
@@ -130,8 +130,10 @@ class CharCnn(nn.Module):
             # (words, characters), where words are the different ones; (tokens,)
             words, places = torch.unique(tokens, dim=0, return_inverse=True)
             vectors = self._computed(words)
+        # the gradients of a frequent word's many places would be lost in a sum of autocast's type
+        wide = vectors.to(self.character_embedding.weight.dtype)
         # (..., hidden_size)
-        return vectors[places].reshape(*leading, vectors.size(-1))
+        return wide[places].to(vectors.dtype).reshape(*leading, vectors.size(-1))
 
     def save_cache(self, path: Union[str, Path]) -> None:
         """
@@ -162,7 +164,7 @@ class CharCnn(nn.Module):
         """Returns (words, hidden_size), of the different ones, and each token's place therein."""
         characters = tokens.size(1)
         # an id out of range stays so, for the embedding to refuse
-        rows = tokens.clamp(-1, NUM_CHARACTERS).to(torch.int16).numpy()
+        rows = tokens.clamp(-1, self.config.num_characters).to(torch.int16).numpy()
         numbers: dict[bytes, int] = {}
         # a dict over rows' bytes takes a third of the time of torch.unique
         places = [

@@ -1,15 +1,18 @@
-"""Words to character ids: the UTF-8 byte scheme of bilm-tf, and of every ELMo in English."""
+"""
+Words to character ids: the UTF-8 byte scheme of bilm-tf, and of every ELMo in English; and its
+extension by an alphabet, for writing systems of many characters.
+"""
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Optional, cast
+from typing import Callable, Optional, cast
 
 import numpy
 import torch
 
-from elmo_components.config import MAX_CHARACTERS
+from elmo_components.config import MAX_CHARACTERS, NUM_CHARACTERS, read_alphabet
 
 __all__ = ["BOS_IDS", "EOS_IDS", "CharacterMapper", "join_ids"]
 
@@ -22,6 +25,9 @@ PADDING = 260
 
 BOS_TOKEN = "<S>"
 EOS_TOKEN = "</S>"
+
+# How much of a word lies between its marks.
+MAX_LENGTH = MAX_CHARACTERS - 2
 
 # Words come again: the last 65,536 are kept, in about 30 MB at most.
 CACHE_SIZE = 1 << 16
@@ -58,20 +64,32 @@ class CharacterMapper:
     A word is its UTF-8 bytes between a begin-word and an end-word mark, padded to 50 ids: its
     first 48 bytes count, a cut may fall within a character, and what UTF-8 cannot encode (lone
     surrogates) is left out. "<S>" and "</S>" stand for the sentence marks. All ids are one higher
-    than the bytes, so that 0 can be the mask (bilm-tf, `bilm/data.py`; 1 to 262 in all).
+    than the bytes, so that 0 can be the mask (bilm-tf, `bilm/data.py`; 1 to 261 in all).
+
+    With an alphabet, each character in it has an id of its own: 262 for the first, 263 for the
+    second, and so on. Any other is spelt by its bytes as before, so that none is unknown, and the
+    first 48 ids of a word count.
 
     # Parameters
 
     tokens_to_add : `Optional[Mapping[str, int]]`
         Chosen tokens and the id, before the one is added, that stands for each between the word
         marks: from 0 to 260. Ids that text does not use, 1 to 31, are best.
+    alphabet : `str`
+        The characters of an alphabet, as `read_alphabet` takes them; "" for the published scheme.
 
     # Raises
 
-    `ValueError` when an id is out of range.
+    `ValueError` when an id is out of range, and for what is no alphabet.
     """
 
-    def __init__(self, *, tokens_to_add: Optional[Mapping[str, int]] = None) -> None:
+    def __init__(
+        self, *, tokens_to_add: Optional[Mapping[str, int]] = None, alphabet: str = ""
+    ) -> None:
+        alphabet = read_alphabet(alphabet)
+        self._ids: Callable[[str], numpy.ndarray] = (
+            partial(_alphabet_ids, alphabet) if alphabet else _byte_ids
+        )
         self._added: dict[str, numpy.ndarray] = {}
         for token, character in (tokens_to_add or {}).items():
             if not 0 <= character <= PADDING:
@@ -83,12 +101,12 @@ class CharacterMapper:
 
     def word_ids(self, word: str) -> numpy.ndarray:
         """Returns the ids of a word: a read-only int16 array of shape (50,)."""
-        return self._added[word] if word in self._added else _byte_ids(word)
+        return self._added[word] if word in self._added else self._ids(word)
 
     def sentence_ids(self, words: Iterable[str]) -> list[numpy.ndarray]:
         """Returns the ids of each word; equal words share one array. `join_ids` takes them."""
         # the usual case has no Python of ours for each word
-        return list(map(self.word_ids if self._added else _byte_ids, words))
+        return list(map(self.word_ids if self._added else self._ids, words))
 
     def batch_ids(self, sentences: Sequence[Sequence[str]]) -> torch.Tensor:
         """
@@ -123,5 +141,29 @@ def _byte_ids(word: str) -> numpy.ndarray:
         raise TypeError(f"A word must be a string; found {word!r}")
     if word in SENTENCE_MARKS:
         return SENTENCE_MARKS[word]
-    kept = word.encode("utf-8", "ignore")[: MAX_CHARACTERS - 2]
+    kept = word.encode("utf-8", "ignore")[:MAX_LENGTH]
     return _frame(codecs.charmap_decode(kept, "strict", ONE_HIGHER)[0])
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _alphabet_ids(alphabet: str, word: str) -> numpy.ndarray:
+    if not isinstance(word, str) or word in SENTENCE_MARKS:
+        return _byte_ids(word)
+    own = _own_ids(alphabet)
+    ids: list[str] = []
+    for character in word:
+        if character in own:
+            ids.append(own[character])
+        else:
+            ids += codecs.charmap_decode(character.encode("utf-8", "ignore"), "strict", ONE_HIGHER)[
+                0
+            ]
+        if len(ids) >= MAX_LENGTH:
+            break
+    return _frame("".join(ids[:MAX_LENGTH]))
+
+
+@lru_cache(maxsize=4)
+def _own_ids(alphabet: str) -> dict[str, str]:
+    """Returns the characters whose code points are the ids of an alphabet's."""
+    return {character: chr(NUM_CHARACTERS + place) for place, character in enumerate(alphabet)}

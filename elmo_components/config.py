@@ -1,13 +1,14 @@
 """The numbers that define a biLM, read from and written to the published `options.json` form."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig"]
+__all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig", "read_alphabet"]
 
 # 256 bytes, two sentence marks, two word marks, padding; every id is one higher than in bilm-tf,
 # so that 0 can be the mask: 261 ids in the weights, 262 at inference.
@@ -15,6 +16,8 @@ NUM_CHARACTERS = 262
 MAX_CHARACTERS = 50
 # What fills up a word, as all ids one higher than in bilm-tf.
 PADDING_ID = 261
+# Ids are kept as int16, and one number beyond them all must fit too.
+MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
 
 ACTIVATIONS = ("relu", "tanh")
 
@@ -34,12 +37,16 @@ class CharCnnConfig:
         0 or more highway layers after the convolutions.
     activation : `str`
         "relu" or "tanh", applied after the max-pooling.
+    alphabet : `str`
+        The characters with ids of their own, 262 and up; see `CharacterMapper`. "" for the
+        published scheme.
     """
 
     embedding_size: int
     filters: tuple[tuple[int, int], ...]
     num_highway_layers: int
     activation: str
+    alphabet: str = ""
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -56,6 +63,13 @@ class CharCnnConfig:
             raise ValueError(f"No filter may be wider than a word's {MAX_CHARACTERS} characters")
         if self.num_highway_layers < 0:
             raise ValueError(f"num_highway_layers must be 0 or more; {self.num_highway_layers}")
+        if read_alphabet(self.alphabet) != self.alphabet:
+            raise ValueError("An alphabet must have no white space in it")
+
+    @property
+    def num_characters(self) -> int:
+        """How many ids there are, the mask's among them: 262, and one a character more."""
+        return NUM_CHARACTERS + len(self.alphabet)
 
     @property
     def num_filters(self) -> int:
@@ -136,7 +150,8 @@ class ElmoConfig:
         if options.get("bidirectional") is False:
             problems.append("bidirectional is false, and ELMo has two directions")
         _check_filters(char_cnn.get("filters"), problems)
-        _check_character_numbers(char_cnn, problems)
+        alphabet = _read_alphabet(char_cnn, problems)
+        _check_character_numbers(char_cnn, NUM_CHARACTERS + len(alphabet), problems)
         if problems:
             raise ValueError("The options cannot be used: " + "; ".join(problems))
         return cls(
@@ -145,6 +160,7 @@ class ElmoConfig:
                 filters=tuple((width, number) for width, number in char_cnn["filters"]),
                 num_highway_layers=char_cnn.get("n_highway") or 0,
                 activation=char_cnn["activation"],
+                alphabet=alphabet,
             ),
             lstm=LstmConfig(
                 hidden_size=lstm["projection_dim"],
@@ -158,7 +174,11 @@ class ElmoConfig:
         )
 
     def to_options(self) -> dict[str, Any]:
-        """Returns the numbers in the form of a published `options.json`, for inference."""
+        """
+        Returns the numbers in the form of a published `options.json`, for inference. Where there is
+        an alphabet, `char_cnn.alphabet` has its characters.
+        """
+        alphabet = self.char_cnn.alphabet
         return {
             "lstm": {
                 "use_skip_connections": self.lstm.skip_connections,
@@ -173,19 +193,45 @@ class ElmoConfig:
                 "embedding": {"dim": self.char_cnn.embedding_size},
                 "filters": [list(pair) for pair in self.char_cnn.filters],
                 "max_characters_per_token": MAX_CHARACTERS,
-                "n_characters": NUM_CHARACTERS,
+                "n_characters": self.char_cnn.num_characters,
                 "n_highway": self.char_cnn.num_highway_layers,
+                **({"alphabet": alphabet} if alphabet else {}),
             },
         }
+
+
+def read_alphabet(text: str) -> str:
+    """
+    Returns the characters of an alphabet in the order of their ids: those of a text, such as a file
+    of one a line, in which white space does not count.
+
+    # Raises
+
+    `ValueError` for a character that comes twice or that UTF-8 cannot encode, or for too many.
+    """
+    alphabet = "".join(text.split())
+    if len(alphabet) > MAX_ALPHABET:
+        raise ValueError(
+            f"An alphabet must have at most {MAX_ALPHABET} characters; found {len(alphabet)}"
+        )
+    again = [character for character, count in Counter(alphabet).items() if count > 1]
+    if again:
+        raise ValueError(f"An alphabet must have each character once; found more of {again}")
+    try:
+        alphabet.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"An alphabet must be text that UTF-8 can encode: {error}") from error
+    return alphabet
 
 
 _NUMBER = (int, float, type(None))
 _OPTIONAL = frozenset(
     {"n_highway", "cell_clip", "proj_clip", "use_skip_connections", "max_characters_per_token"}
-    | {"n_characters"}
+    | {"n_characters", "alphabet"}
 )
 _CHAR_CNN_KEYS: dict[str, Any] = {
     "activation": str,
+    "alphabet": str,
     "embedding": Mapping,
     "filters": (list, tuple),
     "max_characters_per_token": int,
@@ -239,24 +285,38 @@ def _check_filters(filters: Any, problems: list[str]) -> None:
                 problems.append(f"char_cnn.filters must hold pairs [width, number]; found {pair!r}")
 
 
-def _check_character_numbers(char_cnn: Mapping[str, Any], problems: list[str]) -> None:
+def _read_alphabet(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
+    text = char_cnn.get("alphabet", "")
+    # another type is among the problems already
+    if isinstance(text, str):
+        try:
+            return read_alphabet(text)
+        except ValueError as error:
+            problems.append(f"char_cnn.alphabet: {error}")
+    return ""
+
+
+def _check_character_numbers(char_cnn: Mapping[str, Any], wanted: int, problems: list[str]) -> None:
     maximum = char_cnn.get("max_characters_per_token", MAX_CHARACTERS)
     if maximum != MAX_CHARACTERS:
         problems.append(
             f"char_cnn.max_characters_per_token must be {MAX_CHARACTERS}; found {maximum!r}"
         )
-    number = char_cnn.get("n_characters", NUM_CHARACTERS)
-    if number == NUM_CHARACTERS - 1:
+    number = char_cnn.get("n_characters", wanted)
+    if wanted == NUM_CHARACTERS and number == wanted - 1:
         # the commonest slip with bilm-tf: its training wants 261, everything after it 262,
         # and the weights are the same
         logger.warning(
             "char_cnn.n_characters is %d, as bilm-tf's training writes it; it is read as %d, "
             "which is what the same weights need at inference",
             number,
-            NUM_CHARACTERS,
+            wanted,
         )
-    elif number != NUM_CHARACTERS:
-        problems.append(f"char_cnn.n_characters must be {NUM_CHARACTERS}; found {number!r}")
+    elif number != wanted:
+        problems.append(
+            f"char_cnn.n_characters must be {wanted}; found {number!r}: it is {NUM_CHARACTERS} and "
+            f"the number of characters in char_cnn.alphabet, {wanted - NUM_CHARACTERS}"
+        )
 
 
 def _check_positive(config: Any, *names: str) -> None:

@@ -13,6 +13,7 @@ from elmo_components.bilm import BiLm
 from elmo_components.char_cnn import CACHE_SIZE
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint, CheckpointError
+from elmo_components.checkpoints.checkpoint import misfits
 from elmo_components.config import ElmoConfig
 from elmo_components.embed import WINDOW, embed_sentences, embed_stream
 from elmo_components.lstm import LstmState
@@ -116,7 +117,7 @@ class Elmo(nn.Module):
             for _ in range(num_output_representations)
         )
         self.dropout = nn.Dropout(dropout)
-        self._characters = CharacterMapper()
+        self._characters = CharacterMapper(alphabet=config.char_cnn.alphabet)
 
     @classmethod
     def from_pretrained(
@@ -174,19 +175,8 @@ class Elmo(nn.Module):
 
         `CheckpointError` that lists every name missing or left over and every other shape.
         """
-        parameters = self.bilm.state_dict()
-        tensors = {
-            name: tensor
-            for name, tensor in checkpoint.tensors.items()
-            if not name.startswith("softmax.")
-        }
-        problems = [f"{name} is missing" for name in parameters if name not in tensors]
-        problems += [f"{name} is not a parameter" for name in tensors if name not in parameters]
-        problems += [
-            f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-            for name, parameter in parameters.items()
-            if name in tensors and tensors[name].shape != parameter.shape
-        ]
+        tensors = checkpoint.without_softmax().tensors
+        problems = misfits(tensors, self.bilm.state_dict())
         if problems:
             raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
         self.bilm.load_state_dict(tensors)

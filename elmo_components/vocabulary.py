@@ -1,15 +1,19 @@
-"""The vocabulary of a corpus: which words a language model predicts, and their numbers."""
+"""
+The vocabulary of a corpus: which words a language model predicts and their numbers, and which
+characters it reads as such.
+"""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Optional
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
+from elmo_components.config import MAX_ALPHABET
 
-__all__ = ["UNKNOWN_TOKEN", "WordCounts", "write_vocabulary"]
+__all__ = ["UNKNOWN_TOKEN", "CharacterCounts", "WordCounts", "write_vocabulary"]
 
 UNKNOWN_TOKEN = "<UNK>"
 
@@ -60,6 +64,55 @@ class WordCounts:
         """Returns the share of the tokens, marks aside, that are not in a vocabulary."""
         known = sum(self.words[word] for word in vocabulary if word != UNKNOWN_TOKEN)
         return 1 - known / self.num_tokens
+
+
+class CharacterCounts:
+    """
+    How often each character occurs in counted words.
+
+    # Parameters
+
+    words : `Mapping[str, int]`
+        How often each word occurs.
+    """
+
+    def __init__(self, words: Mapping[str, int]) -> None:
+        self.characters: Counter[str] = Counter()
+        for word, count in words.items():
+            for character in word:
+                self.characters[character] += count
+
+    def alphabet(self, *, size: int, min_count: int = 1) -> str:
+        """
+        Returns the characters that get ids of their own, from the most frequent to the least; among
+        equals by their code points. ASCII characters have such ids already, their bytes'. Those
+        that a line of a file cannot hold, white space, have none.
+
+        # Parameters
+
+        size : `int`
+            How many there are at most.
+        min_count : `int`
+            How often a character must occur.
+        """
+        if not 0 < size <= MAX_ALPHABET:
+            raise ValueError(f"An alphabet's size must be from 1 to {MAX_ALPHABET}; found {size}")
+        characters = [
+            (-count, character)
+            for character, count in self.characters.items()
+            if count >= min_count and not character.isascii() and _fits_a_line(character)
+        ]
+        return "".join(character for _, character in sorted(characters)[:size])
+
+    def share_spelt(self, alphabet: str) -> float:
+        """Returns the share of the text that is neither ASCII nor in an alphabet."""
+        own = set(alphabet)
+        spelt = sum(
+            count
+            for character, count in self.characters.items()
+            if not character.isascii() and character not in own
+        )
+        return spelt / sum(self.characters.values())
 
 
 def write_vocabulary(words: Iterable[str], path: Path) -> None:

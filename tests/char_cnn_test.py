@@ -7,7 +7,7 @@ import torch.nn.utils.stateless
 
 from elmo_components.char_cnn import CharCnn
 from elmo_components.characters import CharacterMapper
-from elmo_components.config import CharCnnConfig
+from elmo_components.config import MAX_ALPHABET, CharCnnConfig
 from tests.reference import float64, word_vector
 
 # torch 2 gave it its place, torch 1.12 has it here
@@ -185,3 +185,35 @@ def test_half_of_the_work_in_bfloat16_gives_gradients_too() -> None:
     torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.2)
     found.float().sum().backward()
     assert all(parameter.grad is not None for parameter in char_cnn.parameters())
+
+
+def test_a_word_that_comes_often_keeps_all_its_gradients_within_autocast() -> None:
+    char_cnn = make(double=False)
+    # of so many equal parts a sum of bfloat16 would only keep the first 256
+    ids = CharacterMapper().batch_ids([["the"] * 2000])
+    weight = torch.randn(6)
+    gradients = []
+    for light in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=light):
+            vectors = char_cnn(ids)
+        total = (vectors.float() * weight).sum()
+        gradients.append(torch.autograd.grad(total, list(char_cnn.projection.parameters())))
+    for found, expected in zip(gradients[1], gradients[0]):
+        assert (found - expected).norm() <= 0.02 * expected.norm()
+
+
+@pytest.mark.parametrize("number", [3, MAX_ALPHABET])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_characters_of_an_alphabet_have_vectors_of_their_own(number: int, frozen: bool) -> None:
+    alphabet = "".join(map(chr, range(0x4E00, 0x4E00 + number)))
+    config = CharCnnConfig(4, FILTERS, 2, "relu", alphabet)
+    char_cnn = CharCnn(config, hidden_size=6).double().requires_grad_(not frozen)
+    assert char_cnn.character_embedding.weight.shape == (262 + number, 4)
+    words = [alphabet[0], alphabet[-1], alphabet[-1] + "a" + alphabet[0], "\u3042"]
+    ids = CharacterMapper(alphabet=alphabet).batch_ids([words])
+    assert ids.max() == 261 + number
+    torch.testing.assert_close(char_cnn(ids), straightforward(char_cnn, ids))
+    for wrong in (-1, 262 + number, (1 << 16) + 262):
+        ids[0, 1, 1] = wrong
+        with pytest.raises(IndexError):
+            char_cnn(ids)

@@ -1,5 +1,6 @@
 """Tests of characters.py."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy
@@ -8,6 +9,7 @@ import torch
 
 from elmo_components import characters
 from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
+from elmo_components.config import MAX_ALPHABET
 
 WORDS = [
     "The",
@@ -126,3 +128,78 @@ def test_threads_that_share_a_mapper_get_the_same_ids() -> None:
 
 def test_a_bounded_number_of_words_is_kept() -> None:
     assert characters._byte_ids.cache_info().maxsize == 65_536
+
+
+ALPHABET = "的中🙂国é"
+# what a character of it has, and what one beyond it is spelt by
+PIECES = {
+    "的": [262],
+    "中": [263],
+    "🙂": [264],
+    "国": [265],
+    "é": [266],
+    "日": [0xE6 + 1, 0x97 + 1, 0xA5 + 1],
+    "a": [98],
+    "\ud800": [],
+}
+
+
+def ids_by_alphabet(word: str) -> list[int]:
+    pieces = [piece for character in word for piece in PIECES[character]]
+    framed = [259, *pieces[:48], 260]
+    return framed + [261] * (50 - len(framed))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "",
+        "中国",
+        "🙂",
+        "中日a国",
+        "a\ud800é",
+        "日" * 16,
+        "中" + "日" * 16,
+        "中" * 48,
+        "中" * 10_000,
+    ],
+    ids=ascii,
+)
+def test_characters_of_an_alphabet_have_ids_of_their_own_and_others_are_spelt(word: str) -> None:
+    ids = CharacterMapper(alphabet=ALPHABET).word_ids(word)
+    assert ids.dtype == numpy.int16
+    assert ids.tolist() == ids_by_alphabet(word)
+
+
+def test_what_is_not_of_an_alphabet_keeps_its_ids() -> None:
+    mapper = CharacterMapper(alphabet="ж", tokens_to_add={"[MASK]": 1})
+    for word in WORDS:
+        assert mapper.word_ids(word).tolist() == ids_by_hand(word)
+    ids = mapper.batch_ids([["[MASK]", "</S>", "жa"]])
+    assert ids[0].tolist() == [
+        [259, 2, 260] + [261] * 47,
+        ids_by_hand("</S>"),
+        [259, 262, 98, 260] + [261] * 46,
+    ]
+    with pytest.raises(TypeError, match="A word must be a string; found 7"):
+        mapper.batch_ids([["a", 7]])  # type: ignore[list-item]
+
+
+def test_mappers_of_different_alphabets_do_not_mix() -> None:
+    first, second, none = (CharacterMapper(alphabet=text) for text in ("中国", "国中", ""))
+    for _ in range(2):
+        assert first.word_ids("中")[1] == 262 and second.word_ids("中")[1] == 263
+        assert none.word_ids("中").tolist() == ids_by_hand("中")
+
+
+def test_the_lines_of_a_file_are_an_alphabet() -> None:
+    lines = "".join(f"{character}\n" for character in ALPHABET)
+    mapper = pickle.loads(pickle.dumps(CharacterMapper(alphabet=lines)))
+    assert mapper.word_ids("中国").tolist() == ids_by_alphabet("中国")
+
+
+def test_the_largest_alphabet_fits_the_ids() -> None:
+    largest = "".join(map(chr, range(0x4E00, 0x4E00 + MAX_ALPHABET)))
+    assert CharacterMapper(alphabet=largest).word_ids(largest[-1])[1] == 32_766
+    with pytest.raises(ValueError, match="at most 32505 characters; found 32506"):
+        CharacterMapper(alphabet=largest + "a")

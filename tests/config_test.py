@@ -72,6 +72,22 @@ def test_261_characters_are_read_as_262_with_a_warning(
     assert "261" in caplog.text and "262" in caplog.text
 
 
+def test_an_alphabet_adds_its_characters(options: dict) -> None:
+    options["char_cnn"].update(alphabet="中\n国\n🙂\n", n_characters=265)
+    config = ElmoConfig.from_options(options)
+    assert (config.char_cnn.alphabet, config.char_cnn.num_characters) == ("中国🙂", 265)
+    options["char_cnn"]["alphabet"] = "中国🙂"
+    assert config.to_options() == options
+    del options["char_cnn"]["n_characters"]
+    assert ElmoConfig.from_options(options) == config
+
+
+def test_261_is_no_slip_beside_an_alphabet(options: dict) -> None:
+    options["char_cnn"].update(alphabet="中", n_characters=261)
+    with pytest.raises(ValueError, match="must be 263; found 261"):
+        ElmoConfig.from_options(options)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -81,6 +97,11 @@ def test_261_characters_are_read_as_262_with_a_warning(
         ("lstm.dim", True, "lstm.dim has the wrong type: True"),
         ("lstm.n_layer", 2, "lstm.n_layer is not known (known: cell_clip, dim, n_layers"),
         ("char_cnn.n_characters", 260, "char_cnn.n_characters must be 262; found 260"),
+        ("char_cnn.n_characters", 300, "the number of characters in char_cnn.alphabet, 0"),
+        ("char_cnn.alphabet", "中国", "char_cnn.n_characters must be 264; found 262"),
+        ("char_cnn.alphabet", ["中"], "char_cnn.alphabet has the wrong type: ['中']"),
+        ("char_cnn.alphabet", "中国\n中", "must have each character once; found more of ['中']"),
+        ("char_cnn.alphabet", "a\ud800", "must be text that UTF-8 can encode"),
         ("char_cnn.max_characters_per_token", 30, "max_characters_per_token must be 50; found 30"),
         ("char_cnn.filters", [[1, 2, 3]], "must hold pairs [width, number]; found [1, 2, 3]"),
         ("char_cnn.embedding", {}, "char_cnn.embedding.dim is missing"),
@@ -119,5 +140,7 @@ def test_options_that_are_no_object_are_an_error() -> None:
 def test_a_config_is_checked_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="num_highway_layers must be 0 or more"):
         CharCnnConfig(4, ((1, 2),), -1, "relu")
+    with pytest.raises(ValueError, match="must have no white space"):
+        CharCnnConfig(4, ((1, 2),), 1, "relu", "中 国")
     with pytest.raises(ValueError, match="hidden_size must be 1 or more"):
         LstmConfig(0, 1, 1, None, None, True)

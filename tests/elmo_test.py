@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -214,3 +215,12 @@ def test_recomputed_gates_give_the_same_gradients(tiny: Elmo, tiny_config: ElmoC
         gradients.append([parameter.grad for parameter in elmo.bilm.parameters()])
     for found, expected in zip(*gradients):
         torch.testing.assert_close(found, expected)
+
+
+def test_words_are_mapped_by_the_models_own_alphabet(tiny: Elmo) -> None:
+    char_cnn = replace(tiny.config.char_cnn, alphabet="中国")
+    elmo = Elmo(replace(tiny.config, char_cnn=char_cnn)).eval()
+    (vectors,) = elmo.embed([["中", "国", "人"]])
+    expected = CharacterMapper(alphabet="中国").batch_ids([["中", "国", "人"]])
+    layers = elmo.bilm(expected).layers[:, 0, 1:-1]
+    torch.testing.assert_close(torch.from_numpy(vectors), layers.detach())

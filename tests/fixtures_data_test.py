@@ -59,7 +59,8 @@ def test_remaking_gives_the_committed_files_byte_for_byte(tmp_path: Path) -> Non
         path.relative_to(DATA)
         for folder in ("ner", "pos", "sentiment", "parallel", "lm", "lm_zh")
         for path in (DATA / folder).rglob("*")
-        if path.is_file()
+        # AllenNLP locks the vocabularies that it reads
+        if path.is_file() and path.name != ".lock"
     }
     assert made == committed
     for path in sorted(made):

@@ -1,5 +1,6 @@
-"""Runs the blocks of README and docs/speed.md; configurations and commands train little."""
+"""Runs the blocks of README and two of the docs; configurations and commands train little."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,14 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEED = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + SPEED, flags=re.MULTILINE | re.DOTALL)
+PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")
+
+
+def blocks_of(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks_of(README + SPEED)
 
 
 def blocks(language: str) -> list[str]:
@@ -86,3 +94,28 @@ def test_a_configuration_for_own_data_trains_predicts_and_evaluates(checkout: Pa
     printed = run(commands, checkout)
     assert '"words": ["Berlin", "is", "cold"]' in printed
     assert (checkout / "output" / "mine" / "model.tar.gz").exists()
+
+
+def test_pre_training_runs_as_it_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    names = iter(["own.jsonnet", "adapted.jsonnet", "letters.jsonnet"])
+    for language, text in blocks_of(PRETRAINING):
+        if language == "jsonnet":
+            (checkout / next(names)).write_text(text)
+        elif language == "python":
+            exec(compile(text, "pretraining.md", "exec"), {})
+        else:
+            run(text, checkout)
+    assert next(names, None) is None
+    for name in ("perplexity", "adapted"):
+        assert json.loads((checkout / "output" / f"{name}.json").read_text())["perplexity"] > 1.0
+    assert {path.name for path in (checkout / "output" / "export").iterdir()} == {
+        "options.json",
+        "vocab.txt",
+        "weights.hdf5",
+    }
+
+
+def test_readme_s_pre_training_runs(checkout: Path) -> None:
+    (commands,) = (text for text in blocks("bash") if "elmo-export" in text)
+    assert "words in output/vocabulary/vocab.txt" in run(commands, checkout)

@@ -26,13 +26,7 @@ PREDICTORS = {"tagging": "elmo_tagger", "classification": "elmo_classifier"}
 TASKS = [path for path in CONFIGS if path.parent.name in PREDICTORS]
 WITH_ELMO = [path for path in TASKS if "without_elmo" not in path.stem]
 # Enough to go through everything once.
-FEW = json.dumps(
-    {
-        "dataset_reader.max_instances": 60,
-        "trainer.num_epochs": 1,
-        "data_loader.batch_sampler.batch_size": 30,
-    }
-)
+FEW = {"dataset_reader.max_instances": 60, "trainer.num_epochs": 1}
 
 
 def allennlp(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -45,7 +39,10 @@ def allennlp(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A configuration's path, and the folder that training with it wrote."""
     folder = tmp_path_factory.mktemp("trained") / request.param.stem
-    train_model(Params.from_file(str(request.param), FEW), str(folder))
+    few = dict(FEW)
+    if "batch_size" in Params.from_file(str(request.param))["data_loader"]["batch_sampler"]:
+        few["data_loader.batch_sampler.batch_size"] = 30
+    train_model(Params.from_file(str(request.param), json.dumps(few)), str(folder))
     return request.param, folder
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from elmo_components.vocabulary import WordCounts, write_vocabulary
+from elmo_components.vocabulary import CharacterCounts, WordCounts, write_vocabulary
 
 SENTENCES = [["b", "a", "c", "a"], ["a", "b", "<S>", "d", "<UNK>"], ["</S>", "é", "B"]]
 
@@ -38,3 +38,19 @@ def test_words_that_a_line_cannot_hold_have_no_id(tmp_path: Path) -> None:
     # as bilm-tf reads it
     with open(tmp_path / "vocab.txt", encoding="utf-8") as file:
         assert [line.strip() for line in file] == words
+
+
+def test_an_alphabet_is_the_most_frequent_characters_beyond_ascii() -> None:
+    counts = CharacterCounts({"中国": 3, "中": 2, "abc国": 1, "\u3000": 9, "x\u2028": 9, "文": 1})
+    assert counts.alphabet(size=100) == "中国文"
+    assert counts.alphabet(size=2) == "中国"
+    assert counts.alphabet(size=100, min_count=4) == "中国"
+    # 5 and 4 of the two, 1 of the third, 3 and 9 of ASCII, 18 of what no line can hold
+    assert counts.share_spelt("中国") == pytest.approx(19 / 40)
+    for size in (0, 32_506):
+        with pytest.raises(ValueError, match=f"from 1 to 32505; found {size}"):
+            counts.alphabet(size=size)
+
+
+def test_equally_frequent_characters_are_in_the_order_of_their_code_points() -> None:
+    assert CharacterCounts({"国文中": 2}).alphabet(size=3) == "中国文"

@@ -53,6 +53,16 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     original: published(4096, 512, 2),
   },
 
+  // An architecture that reads the characters of an `alphabet.txt` by ids of their own.
+  with_alphabet(architecture, text):
+    local alphabet = std.strReplace(text, '\n', '');
+    architecture {
+      char_cnn+: {
+        n_characters: 262 + std.length(alphabet),
+        alphabet: alphabet,
+      },
+    },
+
   // The size of a token's vector.
   output_size(architecture): 2 * architecture.lstm.projection_dim,
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Optional, Union
 
+import torch
+
 from elmo_components.checkpoints import bilm_tf, native
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
 from elmo_components.config import ElmoConfig
@@ -34,7 +36,9 @@ def identify(path: Union[str, os.PathLike]) -> ModuleType:
     )
 
 
-def load(path: Union[str, os.PathLike], config: Optional[ElmoConfig] = None) -> Checkpoint:
+def load(
+    path: Union[str, os.PathLike], config: Optional[ElmoConfig] = None, *, softmax: bool = False
+) -> Checkpoint:
     """
     Reads a checkpoint of any known format.
 
@@ -44,21 +48,48 @@ def load(path: Union[str, os.PathLike], config: Optional[ElmoConfig] = None) -> 
         A .safetensors file, an HDF5 file of weights, or a folder that holds options and weights.
     config : `Optional[ElmoConfig]`
         The architecture it must have; `None` for the one that is found with it.
+    softmax : `bool`
+        Whether the softmax and its vocabulary are read too, where they are there. Embedding needs
+        neither, and they may be larger than all the rest.
 
     # Raises
 
     `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
     """
-    checkpoint = identify(path).load(Path(path), config)
+    checkpoint = identify(path).load(Path(path), config, softmax=softmax)
     if config is not None:
         check_agreement(checkpoint.config, config, path)
     return checkpoint
 
 
-def save(checkpoint: Checkpoint, path: Union[str, os.PathLike]) -> None:
+def save(
+    checkpoint: Checkpoint,
+    path: Union[str, os.PathLike],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """
     Writes a checkpoint, to a file in the package's own format where `path` ends in
-    .safetensors, else to a folder as `options.json` and `weights.hdf5`.
+    .safetensors, else to a folder as `options.json`, `weights.hdf5` and, where the vocabulary is
+    known, `vocab.txt`.
+
+    # Parameters
+
+    dtype : `torch.dtype`
+        How numbers are stored: float32; or float16, in the package's own format only, which halves
+        the file and rounds them.
+
+    # Raises
+
+    `CheckpointError` for what cannot be stored, and `ValueError` for another dtype.
     """
     path = Path(path)
-    (native if path.suffix == native.SUFFIX else bilm_tf).save(checkpoint, path)
+    if path.suffix == native.SUFFIX:
+        native.save(checkpoint, path, dtype=dtype)
+    elif dtype == torch.float32:
+        bilm_tf.save(checkpoint, path)
+    else:
+        raise ValueError(
+            f"The published format must hold torch.float32; found {dtype}. A path that ends in "
+            f"{native.SUFFIX} takes torch.float16 too"
+        )

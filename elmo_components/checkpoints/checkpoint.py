@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import torch
 
 from elmo_components.config import ElmoConfig
 
-__all__ = ["Checkpoint", "CheckpointError", "check_agreement"]
+__all__ = ["Checkpoint", "CheckpointError", "check_agreement", "misfits"]
 
 # The softmax over the next word, which is there in pre-training and may be absent after it.
 SOFTMAX_NAMES = ("softmax.weight", "softmax.bias")
+
+# How much of a string an error shows.
+MAX_SHOWN = 30
 
 
 class CheckpointError(ValueError):
@@ -30,10 +33,48 @@ class Checkpoint:
     tensors : `Mapping[str, torch.Tensor]`
         Its parameters under `BiLm`'s names, and the softmax's if present: "softmax.weight" of
         shape (words, hidden_size), "softmax.bias" of shape (words,).
+    vocabulary : `Optional[tuple[str, ...]]`
+        The softmax's words in the order of its rows, which in bilm-tf's files begin with "</S>",
+        "<S>", "<UNK>"; `None` where they are not known.
+
+    # Raises
+
+    `CheckpointError` for half a softmax, or a vocabulary without a softmax of as many words.
     """
 
     config: ElmoConfig
     tensors: Mapping[str, torch.Tensor]
+    vocabulary: Optional[tuple[str, ...]] = None
+
+    def __post_init__(self) -> None:
+        weight, bias = (
+            tuple(self.tensors[name].shape) if name in self.tensors else None
+            for name in SOFTMAX_NAMES
+        )
+        rows, hidden = self.num_words, self.config.lstm.hidden_size
+        if (weight, bias) not in ((None, None), ((rows, hidden), (rows,))):
+            raise CheckpointError(
+                f"{' and '.join(SOFTMAX_NAMES)} must have the shapes (words, {hidden}) and "
+                f"(words,), or both be absent; found {weight} and {bias}"
+            )
+        if self.vocabulary is not None and len(self.vocabulary) != self.num_words:
+            raise CheckpointError(
+                "A vocabulary must have a word for each row of the softmax; found "
+                f"{len(self.vocabulary)} words and {self.num_words} rows"
+            )
+
+    @property
+    def num_words(self) -> int:
+        """How many words the softmax has; 0 without one."""
+        weight = self.tensors.get(SOFTMAX_NAMES[0])
+        return 0 if weight is None else len(weight)
+
+    def without_softmax(self) -> "Checkpoint":
+        """Returns the biLM alone."""
+        tensors = {
+            name: tensor for name, tensor in self.tensors.items() if name not in SOFTMAX_NAMES
+        }
+        return Checkpoint(self.config, tensors)
 
 
 def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None:
@@ -47,12 +88,35 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         dict(_flatten(config.to_options())) for config in (found, wanted)
     )
     differences = [
-        f"{key} is {found_numbers[key]!r} there, and {wanted_numbers[key]!r} is wanted"
-        for key in wanted_numbers
-        if found_numbers[key] != wanted_numbers[key]
+        f"{key} is {_brief(found_numbers.get(key))} there, and "
+        f"{_brief(wanted_numbers.get(key))} is wanted"
+        # an alphabet need not be in both
+        for key in {**wanted_numbers, **found_numbers}
+        if found_numbers.get(key) != wanted_numbers.get(key)
     ]
     if differences:
         raise CheckpointError(f"{path} holds another architecture: " + "; ".join(differences))
+
+
+def misfits(
+    tensors: Mapping[str, torch.Tensor], parameters: Mapping[str, torch.Tensor]
+) -> list[str]:
+    """Returns, in words, every name missing or left over in `tensors` and every other shape."""
+    problems = [f"{name} is missing" for name in parameters if name not in tensors]
+    problems += [f"{name} is not a parameter" for name in tensors if name not in parameters]
+    problems += [
+        f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
+        for name, parameter in parameters.items()
+        if name in tensors and tensors[name].shape != parameter.shape
+    ]
+    return problems
+
+
+def _brief(value: object) -> str:
+    # an alphabet may have thousands of characters
+    if isinstance(value, str) and len(value) > MAX_SHOWN:
+        return f"{value[:MAX_SHOWN]!r}... of {len(value)} characters"
+    return repr(value)
 
 
 def _flatten(options: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
@@ -9,7 +10,7 @@ import safetensors
 import torch
 from safetensors.torch import save as serialized
 
-from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError
+from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
 from elmo_components.config import ElmoConfig
 
 __all__ = ["load", "matches", "save"]
@@ -17,6 +18,8 @@ __all__ = ["load", "matches", "save"]
 SUFFIX = ".safetensors"
 FORMAT = "elmo_components"
 VERSION = "1"
+VOCABULARY_KEY = "vocabulary"
+DTYPES = (torch.float32, torch.float16)
 
 
 def matches(path: Path) -> bool:
@@ -24,9 +27,10 @@ def matches(path: Path) -> bool:
     return path.suffix == SUFFIX and not path.is_dir()
 
 
-def load(path: Path, config: Optional[ElmoConfig] = None) -> Checkpoint:
+def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the file at `path`, which holds its own numbers; `config` is not needed.
+    Reads the file at `path`, which holds its own numbers; `config` is not needed. With `softmax`,
+    reads the softmax and its vocabulary too, where they are there. All tensors come as float32.
 
     # Raises
 
@@ -49,38 +53,84 @@ def load(path: Path, config: Optional[ElmoConfig] = None) -> Checkpoint:
                 config = ElmoConfig.from_options(json.loads(metadata.get("options", "null")))
             except ValueError as error:
                 raise CheckpointError(f"{path} cannot be used: {error}") from error
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {
+                name: file.get_tensor(name).float()
+                for name in file.keys()  # noqa: SIM118
+                if softmax or name not in SOFTMAX_NAMES
+            }
+            vocabulary = _read_vocabulary(metadata, path) if softmax else None
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise CheckpointError(f"{path} has values that are not finite in {', '.join(broken)}")
-    return Checkpoint(config, tensors)
+    try:
+        return Checkpoint(config, tensors, vocabulary)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
-def save(checkpoint: Checkpoint, path: Path) -> None:
+def save(checkpoint: Checkpoint, path: Path, *, dtype: torch.dtype = torch.float32) -> None:
     """
     Writes the file `path`, under another name first; that is read again and compared before it
     replaces what was there.
+
+    # Parameters
+
+    dtype : `torch.dtype`
+        How numbers are stored, float32 or float16, which is compared as rounded.
+
+    # Raises
+
+    `CheckpointError` that lists the tensors with values beyond the dtype or not finite, and
+    `ValueError` for another dtype.
     """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(map(str, DTYPES))}; found {dtype}")
+    tensors = {
+        name: tensor.detach().cpu().to(dtype).contiguous()
+        for name, tensor in checkpoint.tensors.items()
+    }
+    beyond = [
+        name
+        for name, tensor in checkpoint.tensors.items()
+        if torch.isfinite(tensor).all() and not torch.isfinite(tensors[name]).all()
+    ]
+    if beyond:
+        raise CheckpointError(
+            f"Values must lie within {torch.finfo(dtype).max:g} to be stored as {dtype}; found "
+            f"larger ones in {', '.join(beyond)}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
-    }
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "options": json.dumps(checkpoint.config.to_options()),
+        "options": json.dumps(checkpoint.config.to_options(), ensure_ascii=False),
     }
+    if checkpoint.vocabulary is not None:
+        metadata[VOCABULARY_KEY] = json.dumps(checkpoint.vocabulary, ensure_ascii=False)
     try:
         # save_file would give the file no more than its owner's permissions
         temporary.write_bytes(serialized(tensors, metadata=metadata))
-        written = load(temporary)
-        if written.config != checkpoint.config or not all(
-            torch.equal(written.tensors[name], tensor) for name, tensor in tensors.items()
+        written = load(temporary, softmax=True)
+        numbers, words = checkpoint.config, checkpoint.vocabulary
+        if (written.config, written.vocabulary) != (numbers, words) or not all(
+            torch.equal(written.tensors[name], tensor.float()) for name, tensor in tensors.items()
         ):
             raise CheckpointError(f"The checkpoint did not come back as it was written to {path}")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _read_vocabulary(metadata: Mapping[str, str], path: Path) -> Optional[tuple[str, ...]]:
+    if VOCABULARY_KEY not in metadata:
+        return None
+    try:
+        words = json.loads(metadata[VOCABULARY_KEY])
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {VOCABULARY_KEY}: {error}") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise CheckpointError(f"{path} cannot be used: {VOCABULARY_KEY} must be a list of strings")
+    return tuple(words)

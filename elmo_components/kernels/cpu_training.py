@@ -12,7 +12,7 @@ from torch import nn
 
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import block_rows, run
-from elmo_components.kernels.engines import light_count, light_rows
+from elmo_components.kernels.engines import LIGHT_STEP, light_rows
 from elmo_components.kernels.products import TRAINING_BFLOAT16
 from elmo_components.kernels.steps import Steps
 
@@ -83,8 +83,7 @@ class _Backward:
         )
         if self._light:
             # a block's rows are rounded up, and may reach past all
-            more = light_count(self._steps.num_rows + 1)
-            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, more))
+            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, LIGHT_STEP))
 
     def run(self, outputs: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> None:
         """Takes the gradients of the layer's outputs and of its state at the end."""

@@ -8,9 +8,21 @@ from typing import Optional
 
 import torch
 
-__all__ = ["ENGINES", "Engine", "Parts", "join", "light_count", "light_rows", "missing"]
+__all__ = [
+    "ENGINES",
+    "LIGHT_STEP",
+    "Engine",
+    "Parts",
+    "join",
+    "light_count",
+    "light_rows",
+    "missing",
+]
 
 logger = logging.getLogger(__name__)
+
+# By how much the number of rows is rounded up at most for a product in bfloat16.
+LIGHT_STEP = 128
 
 # Products of all directions: one tensor (directions, rows, output_size), or one (1, rows,
 # output_size) for each direction.
@@ -187,18 +199,18 @@ def light_rows(rows: torch.Tensor) -> torch.Tensor:
     return light
 
 
+def join(parts: Parts) -> torch.Tensor:
+    """Returns parts as one tensor, (directions, rows, output_size)."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def light_count(number: int) -> int:
     """
     Returns the number of rows, `number` or more, for a product in bfloat16. oneDNN compiles for
     every new shape, which takes longer than most of the products: few shapes are better.
     """
-    step = 32 if number <= 512 else 128
+    step = LIGHT_STEP // 4 if number <= 512 else LIGHT_STEP
     return -(-number // step) * step
-
-
-def join(parts: Parts) -> torch.Tensor:
-    """Returns parts as one tensor, (directions, rows, output_size)."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _direction(parts: Parts, direction: int) -> torch.Tensor:

@@ -1,10 +1,13 @@
 """The AllenNLP layer: importing it registers every component of this package."""
 
 from elmo_components.registered import allennlp_on_torch2  # noqa: F401
+from elmo_components.registered.callbacks import ElmoProgress, ElmoResume, WholeCheckpointer
 from elmo_components.registered.corpus_reader import CorpusReader
 from elmo_components.registered.embedder import ElmoEmbedder
 from elmo_components.registered.encoder import ElmoLstmEncoder
+from elmo_components.registered.export_command import ExportCommand
 from elmo_components.registered.indexer import ElmoCharacterIndexer
+from elmo_components.registered.language_model import ElmoLanguageModel
 from elmo_components.registered.predictor import ElmoClassifierPredictor, ElmoTaggerPredictor
 from elmo_components.registered.reader import ColumnReader
 from elmo_components.registered.tokenizer import SpacyBlankTokenizer
@@ -16,8 +19,13 @@ __all__ = [
     "ElmoCharacterIndexer",
     "ElmoClassifierPredictor",
     "ElmoEmbedder",
+    "ElmoLanguageModel",
     "ElmoLstmEncoder",
+    "ElmoProgress",
+    "ElmoResume",
     "ElmoTaggerPredictor",
+    "ExportCommand",
     "SpacyBlankTokenizer",
     "VocabularyCommand",
+    "WholeCheckpointer",
 ]

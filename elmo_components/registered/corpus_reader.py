@@ -76,7 +76,8 @@ class CorpusReader(DatasetReader):
         `num_streams` streams, and an instance is the next `unroll_steps` steps of one of them:
         first one of stream 0, of stream 1, ..., then the second of stream 0, ... In batches of
         `num_streams`, unshuffled, each row so goes on from the same row of the batch before.
-        A field "continues", boolean, of shape (), is false for a stream's first cut in the epoch.
+        Two more fields, of shape (), are "stream", its number, and "continues", false for its first
+        cut in the epoch.
         At the epoch's end streams that have run out have shorter, then empty, cuts.
     num_streams, unroll_steps : `Optional[int]`
         For "streams", and only there. Each process of distributed training has its own
@@ -203,7 +204,9 @@ class CorpusReader(DatasetReader):
         )
         for number, cut in enumerate(cuts):
             instance = self._instance(cut)
+            row = torch.tensor(number % self._num_streams)
             continues = torch.tensor(number >= self._num_streams)
+            instance.add_field("stream", TensorField(row))
             instance.add_field("continues", TensorField(continues))
             yield instance
 

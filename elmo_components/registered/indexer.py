@@ -11,7 +11,7 @@ from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
 from elmo_components.characters import CharacterMapper, join_ids
-from elmo_components.config import MAX_CHARACTERS
+from elmo_components.config import MAX_CHARACTERS, read_alphabet
 
 __all__ = ["ElmoCharacterIndexer"]
 
@@ -24,7 +24,8 @@ _text_of = attrgetter("text")
 @TokenIndexer.register("elmo_character_ids")
 class ElmoCharacterIndexer(TokenIndexer):
     """
-    Maps each token to the 50 character ids that ELMo reads: 1 to 262, and 0 for padding.
+    Maps each token to the 50 character ids that ELMo reads: 1 to 261, with an alphabet more, and 0
+    for padding.
 
     A token's ids are one array that equal tokens share, and a sentence's become a tensor in one
     step. Tokens may be AllenNLP's or spaCy's.
@@ -35,6 +36,9 @@ class ElmoCharacterIndexer(TokenIndexer):
 
     tokens_to_add : `Optional[Dict[str, int]]`
         Chosen tokens and the id, from 0 to 260, that stands for each. See `CharacterMapper`.
+    alphabet : `str`
+        The biLM's `char_cnn.alphabet`: Jsonnet's `importstr` of an `alphabet.txt`, or taken from
+        the options. It stands in the configuration so that an archive needs no other file.
     token_min_padding_length : `int`
         See `TokenIndexer`.
     """
@@ -43,13 +47,15 @@ class ElmoCharacterIndexer(TokenIndexer):
         self,
         tokens_to_add: Optional[dict[str, int]] = None,
         token_min_padding_length: int = 0,
+        alphabet: str = "",
     ) -> None:
         super().__init__(token_min_padding_length)
         try:
-            self._mapper = CharacterMapper(tokens_to_add=tokens_to_add)
+            self._mapper = CharacterMapper(tokens_to_add=tokens_to_add, alphabet=alphabet)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         self._tokens_to_add = tokens_to_add
+        self._alphabet = read_alphabet(alphabet)
 
     def count_vocab_items(self, token: Token, counter: dict[str, dict[str, int]]) -> None:
         """Counts nothing: character ids need no vocabulary."""
@@ -76,7 +82,8 @@ class ElmoCharacterIndexer(TokenIndexer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ElmoCharacterIndexer):
             return NotImplemented
-        return (self._tokens_to_add, self._token_min_padding_length) == (
+        return (self._tokens_to_add, self._token_min_padding_length, self._alphabet) == (
             other._tokens_to_add,
             other._token_min_padding_length,
+            other._alphabet,
         )

@@ -51,9 +51,9 @@ class ElmoLanguageModel(Model):
     dropout : `float`
         See `LanguageModel`; bilm-tf's configurations have 0.1.
     precision : `str`
-        "float32", or "bfloat16" for products of bfloat16 on a CPU, forward and backward, by torch's
-        autocast: the weights, and what lies between the products, stay float32. On a GPU AllenNLP's
-        trainer has `use_amp` for it.
+        "float32", or "bfloat16" to train with products of bfloat16 on a CPU, forward and backward,
+        by torch's autocast: the weights, and what lies between the products, stay float32, and so
+        does evaluation. On a GPU AllenNLP's trainer has `use_amp` for it.
     recompute_gates : `bool`
         See `ElmoLstm`.
     target_namespace : `str`
@@ -121,6 +121,7 @@ class ElmoLanguageModel(Model):
         targets: TextFieldTensors,
         backward_inputs: TextFieldTensors,
         backward_targets: TextFieldTensors,
+        stream: Optional[torch.Tensor] = None,
         continues: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
@@ -130,6 +131,8 @@ class ElmoLanguageModel(Model):
             int64, (batch, time, 50): what each direction reads, in the order in which it does.
         targets, backward_targets : `TextFieldTensors`
             int64, (batch, time): the number in the vocabulary of what follows each.
+        stream : `Optional[torch.Tensor]`
+            int64, (batch,): which stream each row is of; they must stand in their order.
         continues : `Optional[torch.Tensor]`
             bool, (batch,): which rows go on from where the same row of the last batch ended, in
             training and in evaluation each. `None` for none, and nothing is kept.
@@ -140,12 +143,18 @@ class ElmoLanguageModel(Model):
             "loss", the mean of -log p over both directions' targets, in nats; "token_losses",
             (batch, time, 2), each target's.
         """
+        if stream is not None and stream.tolist() != list(range(len(stream))):
+            raise ConfigurationError(
+                f"A batch must have each stream once, in their order; found {stream.tolist()}. The "
+                "data loader's batch_size must be the reader's num_streams, and its instances must "
+                "not be shuffled"
+            )
         # (2, batch, time, characters), (2, batch, time)
         character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
         words = torch.stack([_only(targets), _only(backward_targets)])
         # (batch, time)
         mask = (character_ids[0] > 0).any(dim=-1)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._light):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._light and self.training):
             prediction = self.language_model(
                 character_ids, words, mask.sum(dim=1), self._state(continues)
             )

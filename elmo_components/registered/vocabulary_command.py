@@ -11,13 +11,17 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Tokenizer
 
+from elmo_components.config import NUM_CHARACTERS
 from elmo_components.corpus import find_shards, read_lines, write_shards
-from elmo_components.vocabulary import WordCounts, write_vocabulary
+from elmo_components.vocabulary import CharacterCounts, WordCounts, write_vocabulary
 
 __all__ = ["VocabularyCommand", "count_vocabulary"]
 
 NAMESPACE = "vocab"
 VOCABULARY_FILE = f"{NAMESPACE}.txt"
+# No namespace of any use, but AllenNLP reads each file of the folder as one.
+ALPHABET = "alphabet"
+ALPHABET_FILE = f"{ALPHABET}.txt"
 NAMESPACES_FILE = "non_padded_namespaces.txt"
 
 
@@ -41,6 +45,14 @@ class VocabularyCommand(Subcommand):
         )
         command.add_argument("--size", type=int, help="the most words, the three marks included")
         command.add_argument("--min-count", type=int, default=1, help="the fewest occurrences")
+        command.add_argument(
+            "--alphabet",
+            type=int,
+            help="the most characters beyond ASCII that get ids of their own",
+        )
+        command.add_argument(
+            "--min-character-count", type=int, help="the fewest occurrences of each of them"
+        )
         command.add_argument(
             "--tokenizer",
             default="just_spaces",
@@ -69,6 +81,8 @@ def count_vocabulary(
     tokenizer: Optional[Tokenizer] = None,
     size: Optional[int] = None,
     min_count: int = 1,
+    alphabet_size: Optional[int] = None,
+    min_character_count: Optional[int] = None,
     tokenized: Optional[Path] = None,
     num_shards: int = 1,
     force: bool = False,
@@ -78,7 +92,8 @@ def count_vocabulary(
     "oov_token": "<UNK>"}` reads, and returns a report.
 
     `vocab.txt` is bilm-tf's file: "</S>", "<S>", "<UNK>", then the words by their counts; a
-    word's line, from 0, is its id in the namespace "vocab".
+    word's line, from 0, is its id in the namespace "vocab". Where an alphabet is asked for,
+    `alphabet.txt` holds a character a line in the order of their ids, as `read_alphabet` takes it.
 
     # Parameters
 
@@ -90,6 +105,8 @@ def count_vocabulary(
         `None` for white space between words.
     size, min_count
         See `WordCounts.vocabulary`.
+    alphabet_size, min_character_count
+        See `CharacterCounts.alphabet`; without `alphabet_size` there is no alphabet.
     tokenized : `Optional[Path]`
         A folder for the tokenised corpus, to be read with "just_spaces": a sentence a line, its
         tokens parted by one space. White space within a token parts it, here and in the counts.
@@ -100,16 +117,21 @@ def count_vocabulary(
 
     # Raises
 
-    `ConfigurationError` where a folder holds other files, or these and not `force`.
+    `ConfigurationError` where a folder holds other files, or these and not `force`; and for numbers
+    out of range or without use.
     """
+    if min_character_count is not None and alphabet_size is None:
+        raise ConfigurationError("--min-character-count must come with --alphabet; found it alone")
     try:
         shards = find_shards(corpus)
         # a mistake here is found before a corpus is counted
         WordCounts([]).vocabulary(size=size)
+        if alphabet_size is not None:
+            CharacterCounts({}).alphabet(size=alphabet_size)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     copies = [] if tokenized is None else _copies(shards, tokenized, output, num_shards)
-    _prepare(output, [VOCABULARY_FILE, NAMESPACES_FILE], force)
+    _prepare(output, [VOCABULARY_FILE, NAMESPACES_FILE, ALPHABET_FILE], force)
     if tokenized is not None:
         _prepare(tokenized, [copy.name for copy in copies], force)
 
@@ -122,12 +144,27 @@ def count_vocabulary(
         raise ConfigurationError(f"{', '.join(map(str, shards))}: must hold a word; found none")
     vocabulary = counts.vocabulary(size=size, min_count=min_count)
     write_vocabulary(vocabulary, output / VOCABULARY_FILE)
-    write_vocabulary([NAMESPACE], output / NAMESPACES_FILE)
-    return (
+    report = (
         f"{len(shards):,} files, {counts.num_sentences:,} sentences, {counts.num_tokens:,} tokens, "
         f"{len(counts.words):,} types\n"
         f"{len(vocabulary):,} words in {output / VOCABULARY_FILE}\n"
         f"{counts.share_unknown(vocabulary):.2%} of the tokens are unknown"
+    )
+    if alphabet_size is None:
+        # that of an earlier run is no other's
+        (output / ALPHABET_FILE).unlink(missing_ok=True)
+        write_vocabulary([NAMESPACE], output / NAMESPACES_FILE)
+        return report
+    characters = CharacterCounts(counts.words)
+    alphabet = characters.alphabet(size=alphabet_size, min_count=min_character_count or 1)
+    write_vocabulary(alphabet, output / ALPHABET_FILE)
+    write_vocabulary([NAMESPACE, ALPHABET], output / NAMESPACES_FILE)
+    return (
+        f"{report}\n"
+        f"{len(alphabet):,} characters in {output / ALPHABET_FILE}: n_characters is "
+        f"{NUM_CHARACTERS + len(alphabet)}\n"
+        f"{characters.share_spelt(alphabet):.2%} of the characters are spelt in bytes, neither "
+        "ASCII nor among them"
     )
 
 
@@ -150,6 +187,8 @@ def _run(arguments: argparse.Namespace) -> None:
             else Tokenizer.from_params(Params(settings)),
             size=arguments.size,
             min_count=arguments.min_count,
+            alphabet_size=arguments.alphabet,
+            min_character_count=arguments.min_character_count,
             tokenized=None if arguments.tokenized is None else Path(arguments.tokenized),
             num_shards=arguments.shards,
             force=arguments.force,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import _jsonnet
 import h5py
 import numpy
 import pytest
@@ -75,7 +76,7 @@ def test_any_model_comes_back_to_the_last_bit(
         tensors["softmax.weight"] = torch.randn(11, hidden_size)
         tensors["softmax.bias"] = torch.randn(11)
     save(Checkpoint(config, tensors), tmp_path)
-    again = load(tmp_path)
+    again = load(tmp_path, softmax=True)
     assert again.config == config
     assert again.tensors.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -221,3 +222,137 @@ def test_a_failed_save_leaves_what_was_there(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="not finite"):
         save(Checkpoint(checkpoint.config, tensors), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def with_softmax(folder: Path, num_words: int = 7) -> Checkpoint:
+    """Returns the model in a folder with a softmax of words."""
+    checkpoint = load(folder)
+    softmax = {
+        "softmax.weight": torch.randn(num_words, 8),
+        "softmax.bias": torch.randn(num_words),
+    }
+    words = ("</S>", "<S>", "<UNK>", "the", "caf\u00e9", "\u65e5\u672c", "10\u00a0000")[:num_words]
+    return Checkpoint(checkpoint.config, {**checkpoint.tensors, **softmax}, words)
+
+
+def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
+    assert found.config == expected.config and found.vocabulary == expected.vocabulary
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(found.tensors[name], tensor), name
+
+
+def test_softmax_and_vocabulary_come_back_on_request(folder: Path, tmp_path: Path) -> None:
+    checkpoint = with_softmax(folder)
+    save(checkpoint, tmp_path / "again")
+    assert (tmp_path / "again" / "vocab.txt").read_bytes().decode() == (
+        "</S>\n<S>\n<UNK>\nthe\ncaf\u00e9\n\u65e5\u672c\n10\u00a0000\n"
+    )
+    assert json.loads((tmp_path / "again" / "options.json").read_text())["n_tokens_vocab"] == 7
+    for path in (tmp_path / "again", tmp_path / "again" / "weights.hdf5"):
+        assert_same(load(path, softmax=True), checkpoint)
+        assert_same(load(path), load(folder))
+
+
+def test_a_published_softmax_is_read_from_its_own_file(folder: Path) -> None:
+    checkpoint = with_softmax(folder)
+    published = "elmo_2x4096_512_2048cnn_2xhighway"
+    (folder / "options.json").rename(folder / f"{published}_options.json")
+    (folder / "weights.hdf5").rename(folder / f"{published}_weights.hdf5")
+    with h5py.File(folder / f"{published}_softmax_weights.hdf5", "w") as file:
+        file["softmax/W"] = checkpoint.tensors["softmax.weight"].numpy()
+        file["softmax/b"] = checkpoint.tensors["softmax.bias"].numpy()
+    # bilm-tf reads neither white space around a word nor this line
+    text = "\r\n".join([*checkpoint.vocabulary[:3], "!!!MAXTERMID", *checkpoint.vocabulary[3:]])
+    (folder / "vocab-2016-09-10.txt").write_bytes(text.encode())
+    for path in (folder, folder / f"{published}_weights.hdf5"):
+        assert_same(load(path, softmax=True), checkpoint)
+        assert load(path).vocabulary is None and load(path).num_words == 0
+
+
+def test_a_softmax_of_other_weights_is_not_taken(folder: Path) -> None:
+    with h5py.File(folder / "other_softmax_weights.hdf5", "w") as file:
+        file["softmax/W"] = numpy.zeros((3, 8), dtype=numpy.float32)
+        file["softmax/b"] = numpy.zeros(3, dtype=numpy.float32)
+    assert load(folder, softmax=True).num_words == 0
+
+
+def test_a_broken_softmax_matters_only_where_it_is_asked_for(folder: Path) -> None:
+    path = folder / "softmax_weights.hdf5"
+    with h5py.File(path, "w") as file:
+        file["softmax/W"] = numpy.zeros((3, 9), dtype=numpy.float32)
+    message = (
+        r"softmax_weights\.hdf5 cannot be used: softmax/W has the shape \(3, 9\), .*softmax/b is"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load(folder, softmax=True)
+    path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"softmax_weights\.hdf5 is not a whole HDF5 file"):
+        load(folder, softmax=True)
+    assert load(folder).num_words == 0
+    change(folder, lambda file: file.create_dataset("softmax/b", data=numpy.zeros(3)))
+    path.unlink()
+    assert load(folder).num_words == 0
+    with pytest.raises(CheckpointError, match="softmax/b is not a part of such a model"):
+        load(folder, softmax=True)
+
+
+def test_a_vocabulary_of_another_size_is_an_error(folder: Path) -> None:
+    save(with_softmax(folder), folder)
+    (folder / "vocab.txt").write_text("</S>\n<S>\n<UNK>\n")
+    message = r"vocab\.txt must have a word for each of the softmax's 7 rows; found 3"
+    with pytest.raises(CheckpointError, match=message):
+        load(folder, softmax=True)
+    assert load(folder).vocabulary is None
+
+
+def test_a_model_without_vocabulary_does_not_keep_the_one_before(folder: Path) -> None:
+    checkpoint = with_softmax(folder)
+    save(checkpoint, folder)
+    save(replace(checkpoint, vocabulary=None), folder)
+    assert not (folder / "vocab.txt").exists()
+    assert_same(load(folder, softmax=True), replace(checkpoint, vocabulary=None))
+
+
+def test_a_vocabulary_that_lines_cannot_hold_leaves_what_was_there(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    checkpoint = with_softmax(folder, 3)
+    words = ("fine", " not", "!!!MAXTERMID")
+    with pytest.raises(CheckpointError, match=r"vocab\.txt cannot hold ' not', '!!!MAXTERMID'"):
+        save(replace(checkpoint, vocabulary=words), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_published_format_is_float32(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"must hold torch\.float32; found torch\.float16"):
+        save(load(folder), folder, dtype=torch.float16)
+
+
+def with_alphabet(folder: Path, alphabet: str) -> Checkpoint:
+    config = load(folder).config
+    config = replace(config, char_cnn=replace(config.char_cnn, alphabet=alphabet))
+    return Checkpoint(config, BiLm(config).state_dict())
+
+
+def test_an_alphabet_comes_back_and_has_rows_after_the_bytes(folder: Path, tmp_path: Path) -> None:
+    checkpoint = with_alphabet(folder, "🙂中国")
+    save(checkpoint, tmp_path)
+    assert_same(load(tmp_path), checkpoint)
+    text = (tmp_path / "options.json").read_text(encoding="utf-8")
+    assert '"alphabet": "🙂中国"' in text and '"n_characters": 265' in text
+    # one fewer than here, where the mask has the first
+    assert contents(tmp_path / "weights.hdf5")["char_embed"].shape[0] == 264
+    # Jsonnet reads it as it stands, for a configuration's `architecture`
+    assert json.loads(_jsonnet.evaluate_file(str(tmp_path / "options.json"))) == json.loads(text)
+
+
+def test_an_alphabet_that_weights_were_not_trained_with_is_an_error(folder: Path) -> None:
+    options = json.loads((folder / "options.json").read_text())
+    options["char_cnn"].update(alphabet="中国", n_characters=264)
+    (folder / "options.json").write_text(json.dumps(options))
+    with pytest.raises(CheckpointError, match=r"char_embed has the shape \(261, .*ask for \(263,"):
+        load(folder)
+    options["char_cnn"]["n_characters"] = 300
+    (folder / "options.json").write_text(json.dumps(options))
+    with pytest.raises(CheckpointError, match="n_characters must be 264; found 300"):
+        load(folder)

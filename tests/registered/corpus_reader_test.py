@@ -311,6 +311,7 @@ def test_streams_give_batches_whose_rows_go_on(
         for number, (batch, cuts) in enumerate(zip(found, expected)):
             assert batch["continues"].dtype == torch.bool
             assert batch["continues"].tolist() == [number > 0] * rows
+            assert batch["stream"].tolist() == list(range(rows))
             columns = [[[step[name] for step in cut] for cut in cuts] for name in range(4)]
             for name, words in zip(FIELDS, columns):
                 if name.endswith("inputs"):

@@ -13,6 +13,7 @@ from allennlp.data.fields import ListField, TextField
 from allennlp.data.token_indexers import ELMoTokenCharactersIndexer
 
 from elmo_components import characters
+from elmo_components.characters import CharacterMapper
 from elmo_components.registered.indexer import ElmoCharacterIndexer
 
 SENTENCES = [["The", "naïve", "fox"], ["x" * 100], ["</S>", "a\ud800"]]
@@ -122,3 +123,16 @@ def test_tokens_may_be_spacys() -> None:
 def test_a_token_without_text_is_an_error() -> None:
     with pytest.raises(TypeError, match="A word must be a string; found None"):
         ElmoCharacterIndexer().tokens_to_indices([Token()], Vocabulary())
+
+
+def test_characters_of_an_alphabet_have_ids_of_their_own() -> None:
+    params = {"type": "elmo_character_ids", "alphabet": "中\n国\n"}
+    indexer = TokenIndexer.from_params(Params(params))
+    ids = tensors(indexer, [["国", "中国", "fox"]])
+    assert torch.equal(ids, CharacterMapper(alphabet="中国").batch_ids([["国", "中国", "fox"]]))
+    assert ids[0, 0, 1] == 263
+    again = pickle.loads(pickle.dumps(indexer))
+    assert again == indexer == ElmoCharacterIndexer(alphabet="中国") != ElmoCharacterIndexer()
+    assert torch.equal(tensors(again, [["国", "中国", "fox"]]), ids)
+    with pytest.raises(ConfigurationError, match="each character once"):
+        ElmoCharacterIndexer(alphabet="中中")

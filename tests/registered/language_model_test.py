@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -317,10 +318,15 @@ def test_a_batch_of_another_size_than_the_streams_is_an_error(
     corpus: str, vocab: Vocabulary
 ) -> None:
     settings = {"packing": "streams", "num_streams": 4, "unroll_steps": 2}
-    with pytest.raises(ConfigurationError, match=r"had 0 rows and not 8: .* reader's num_str"):
-        SimpleEvaluator()(make(vocab), loader(corpus, vocab, 8, **settings))
-    with pytest.raises(ConfigurationError, match="which had 3 rows and not 1"):
-        SimpleEvaluator()(make(vocab), loader(corpus, vocab, 3, **settings))
+    for size, found in ((8, "[0, 1, 2, 3, 0, 1, 2, 3]"), (3, "[3, 0, 1]"), (2, "[2, 3]")):
+        with pytest.raises(ConfigurationError, match=re.escape(f"found {found}. The data loader")):
+            SimpleEvaluator()(make(vocab), loader(corpus, vocab, size, **settings))
+    # where no stream is known, the number of rows still is
+    batch = next(iter(loader(corpus, vocab, 4, **settings)))
+    batch.pop("stream")
+    model = make(vocab)
+    with pytest.raises(ConfigurationError, match="which had 0 rows and not 4"):
+        model(**{**batch, "continues": torch.ones(4, dtype=torch.bool)})
 
 
 @pytest.mark.parametrize(

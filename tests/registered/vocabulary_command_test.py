@@ -176,3 +176,34 @@ def test_what_is_no_corpus_or_no_tokenizer_is_an_error(
 
 def test_importing_the_package_registers_the_command() -> None:
     assert Subcommand.by_name("elmo-vocabulary") is elmo_components.registered.VocabularyCommand
+
+
+def test_an_alphabet_is_learned_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, output = tmp_path / "a.txt", tmp_path / "vocabulary"
+    text.write_text("中国人 abc\n人\u3000国\n中国🙂\n", encoding="utf-8")
+    arguments = (text, "--output", output, "--tokenizer", "character")
+    command(monkeypatch, *arguments, "--alphabet", 3, "--min-character-count", 2)
+    assert (output / "alphabet.txt").read_bytes().decode() == "国\n中\n人\n"
+    printed = capsys.readouterr().out
+    assert "3 characters in" in printed and "n_characters is 265" in printed
+    # 🙂 of 11
+    assert "9.09% of the characters are spelt in bytes" in printed
+    vocab = Vocabulary.from_files(output, oov_token="<UNK>")
+    assert vocab.get_vocab_size("vocab") == len(read_words(output))
+
+    command(monkeypatch, *arguments, "--alphabet", 9, "--force")
+    assert (output / "alphabet.txt").read_bytes().decode() == "国\n中\n人\n🙂\n"
+    command(monkeypatch, *arguments, "--force")
+    assert not (output / "alphabet.txt").exists()
+    assert (output / "non_padded_namespaces.txt").read_text() == "vocab\n"
+
+
+def test_numbers_of_an_alphabet_that_cannot_be_are_refused(corpus: Path, tmp_path: Path) -> None:
+    for size in (0, 40_000):
+        with pytest.raises(ConfigurationError, match="must be from 1 to 32505"):
+            count_vocabulary([str(corpus)], tmp_path / "v", alphabet_size=size)
+    with pytest.raises(ConfigurationError, match="must come with --alphabet"):
+        count_vocabulary([str(corpus)], tmp_path / "v", min_character_count=2)
+    assert not (tmp_path / "v").exists()
