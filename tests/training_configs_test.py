@@ -15,6 +15,7 @@ from allennlp.common.plugins import import_plugins
 from allennlp.data import Batch
 from allennlp.predictors import Predictor
 
+from elmo_components.bilm import BiLm
 from elmo_components.config import ElmoConfig
 from tests.conftest import ROOT
 
@@ -153,6 +154,21 @@ def test_every_architecture_is_valid() -> None:
     library = ROOT / "training_configs" / "elmo.libsonnet"
     snippet = f"(import '{library}').architectures"
     architectures = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
-    assert set(architectures) == {"tiny", "small", "medium", "original"}
+    assert set(architectures) == {"tiny", "english", "small", "medium", "original"}
     for options in architectures.values():
         assert ElmoConfig.from_options(options).to_options() == options
+
+
+def test_the_english_pre_training_has_a_model_that_can_be() -> None:
+    path = ROOT / "training_configs" / "language_model" / "english.libsonnet"
+    snippet = f"""(import '{path}') {{
+        data:: {{ train: 'train', development: 'dev', test: 'test', vocabulary: 'words' }},
+    }}"""
+    config = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
+    assert (config["train_data_path"], config["vocabulary"]["directory"]) == ("train", "words")
+    size = sum(
+        parameter.numel()
+        for parameter in BiLm(ElmoConfig.from_options(config["model"]["architecture"])).parameters()
+    )
+    # in float16
+    assert 2 * size < 16e6

@@ -48,6 +48,25 @@ local published(cell_size, hidden_size, num_highway_layers) = {
         n_highway: 1,
       },
     },
+    // What can be trained well on a CPU, and fits into 16 MB in float16.
+    english: {
+      lstm: {
+        use_skip_connections: true,
+        projection_dim: 256,
+        dim: 512,
+        n_layers: 2,
+        cell_clip: 3,
+        proj_clip: 3,
+      },
+      char_cnn: {
+        activation: 'relu',
+        embedding: { dim: 16 },
+        filters: [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 256]],
+        max_characters_per_token: 50,
+        n_characters: 262,
+        n_highway: 1,
+      },
+    },
     small: published(1024, 128, 1),
     medium: published(2048, 256, 1),
     original: published(4096, 512, 2),

@@ -1,0 +1,38 @@
+// The pre-training of an English biLM on a CPU, with a large vocabulary and text in many shards.
+//
+// Data: `data` must be given. Train, of the tokenised text, dealt to 60 shards; and the vocabulary, of
+// 180,000 words, of which an encyclopedia needs so many for 3 % to be unknown:
+//
+//   allennlp elmo-vocabulary TEXT... --tokenizer spacy_blank --size 180000 --output output/words/vocabulary \
+//     --tokenized output/words/text --shards 60
+//   allennlp train mine.jsonnet -s output/english --include-package elmo_components
+//
+// where mine.jsonnet is
+//
+//   (import 'training_configs/language_model/english.libsonnet') {
+//     data:: {
+//       train: 'output/words/text',
+//       development: 'dev.txt',
+//       test: 'test.txt',
+//       vocabulary: 'output/words/vocabulary',
+//     },
+//   }
+local elmo = import '../elmo.libsonnet';
+
+(import 'bilm.jsonnet') {
+  data:: error 'data must have train, development, test and vocabulary',
+  architecture:: elmo.architectures.english,
+  batch_tokens:: 4096,
+  // two of the 60 shards each, so that 30 are a pass over the text
+  num_epochs:: 26,
+  steps_per_epoch:: 595,
+  warmup_steps:: 300,
+
+  dataset_reader+: { shards_per_epoch: 2, max_tokens: 100 },
+  model+: {
+    softmax: { type: 'sampled', num_samples: 4096, sparse: true },
+    // less than one pass: there is nothing to overfit
+    dropout: 0.0,
+    precision: 'bfloat16',
+  },
+}
