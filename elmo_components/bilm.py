@@ -7,6 +7,7 @@ from torch import nn
 
 from elmo_components.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.characters import BOS_IDS, EOS_IDS
+from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, misfits
 from elmo_components.config import MAX_CHARACTERS, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
 
@@ -100,6 +101,21 @@ class BiLm(nn.Module):
         # (1, batch, time + 2, 2 * hidden_size)
         token_layer = torch.cat([tokens, tokens], dim=-1).unsqueeze(0) * mask.unsqueeze(-1)
         return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """
+        Copies a checkpoint's tensors, but for a softmax.
+
+        # Raises
+
+        `CheckpointError` that lists every name missing or left over and every other shape; then
+        nothing is copied.
+        """
+        tensors = checkpoint.without_softmax().tensors
+        problems = misfits(tensors, self.state_dict())
+        if problems:
+            raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
+        self.load_state_dict(tensors)
 
     def _with_boundaries(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch, time, _ = character_ids.shape

@@ -12,8 +12,7 @@ from elmo_components import checkpoints
 from elmo_components.bilm import BiLm
 from elmo_components.char_cnn import CACHE_SIZE
 from elmo_components.characters import CharacterMapper
-from elmo_components.checkpoints import Checkpoint, CheckpointError
-from elmo_components.checkpoints.checkpoint import misfits
+from elmo_components.checkpoints import Checkpoint
 from elmo_components.config import ElmoConfig
 from elmo_components.embed import WINDOW, embed_sentences, embed_stream
 from elmo_components.lstm import LstmState
@@ -175,11 +174,7 @@ class Elmo(nn.Module):
 
         `CheckpointError` that lists every name missing or left over and every other shape.
         """
-        tensors = checkpoint.without_softmax().tensors
-        problems = misfits(tensors, self.bilm.state_dict())
-        if problems:
-            raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
-        self.bilm.load_state_dict(tensors)
+        self.bilm.load_checkpoint(checkpoint)
 
     def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> ElmoOutput:
         """

@@ -8,12 +8,7 @@ import torch
 from torch import nn
 
 from elmo_components.bilm import BiLm
-from elmo_components.checkpoints.checkpoint import (
-    SOFTMAX_NAMES,
-    Checkpoint,
-    CheckpointError,
-    misfits,
-)
+from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint
 from elmo_components.lstm import LstmState
 from elmo_components.softmax import AdaptiveSoftmax, OwnWeights, Softmax
 
@@ -90,9 +85,9 @@ class LanguageModel(nn.Module):
         # (batch, time)
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
         # (2, batch, time, hidden_size), of autocast's type within it
-        words = self.bilm.char_cnn(character_ids)
+        vectors = self.bilm.char_cnn(character_ids)
         layers, state = self.bilm.lstm.directions(
-            words.to(self.bilm.char_cnn.character_embedding.weight.dtype),
+            vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype),
             lengths,
             state,
             input_dropout=self.dropout,
@@ -125,12 +120,7 @@ class LanguageModel(nn.Module):
         `CheckpointError` that lists every name missing or left over and every other shape; then
         nothing is copied.
         """
-        tensors = checkpoint.without_softmax().tensors
-        problems = misfits(tensors, self.bilm.state_dict())
-        if problems:
-            raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
-        self.bilm.load_state_dict(tensors)
-
+        self.bilm.load_checkpoint(checkpoint)
         words, output = checkpoint.vocabulary, self._own_weights()
         if not checkpoint.num_words:
             logger.info("The checkpoint has no softmax; only its biLM is taken")

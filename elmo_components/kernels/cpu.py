@@ -11,8 +11,6 @@ from elmo_components.kernels.products import TRAINING, TRAINING_BFLOAT16
 
 __all__ = ["projected_lstm", "unsupported"]
 
-BFLOAT16 = torch.bfloat16
-
 
 def unsupported(call: LstmCall) -> Optional[str]:
     """Returns why this backend cannot take a call, or `None`."""
@@ -49,8 +47,10 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 def _autocast_to_bfloat16() -> bool:
     # named anew in torch 2.4
     if hasattr(torch, "get_autocast_dtype"):
-        return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BFLOAT16
-    return torch.is_autocast_cpu_enabled() and torch.get_autocast_cpu_dtype() == BFLOAT16
+        enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    else:
+        enabled, dtype = torch.is_autocast_cpu_enabled(), torch.get_autocast_cpu_dtype()
+    return enabled and dtype == torch.bfloat16
 
 
 def _requires_grad(call: LstmCall) -> bool:

@@ -142,7 +142,6 @@ class CorpusReader(DatasetReader):
         self._buffer_size = buffer_size
         self._shards_per_epoch = shards_per_epoch
         self._max_tokens = max_tokens
-        self._first_unskipped = 0
         # (workers, 2): the epochs that each worker has begun, and what its corpus is. A worker
         # is a new copy of this process in each epoch, so it counts in memory that all share, and
         # in a row of its own: another may be faster.
@@ -156,13 +155,6 @@ class CorpusReader(DatasetReader):
     @epoch.setter
     def epoch(self, number: int) -> None:
         self._begun[:, 0] = number
-
-    def skip_epochs(self, number: int) -> None:
-        """
-        Lets the next `number` epochs be empty, at no cost, as a training that is resumed wants it
-        of those it has finished. They are counted like others.
-        """
-        self._first_unskipped = self.epoch + number
 
     def text_to_instance(self, text: Union[str, Sequence[str], Sequence[Token]]) -> Instance:
         """Returns an instance of one sentence: its text, or its tokens."""
@@ -181,8 +173,6 @@ class CorpusReader(DatasetReader):
 
     def _read(self, file_path: Union[str, Sequence[str]]) -> Iterator[Instance]:
         epoch = self._begin_epoch(file_path)
-        if epoch < self._first_unskipped:
-            return
         try:
             shards = find_shards(file_path)
         except ValueError as error:
@@ -229,16 +219,12 @@ class CorpusReader(DatasetReader):
         row = self._begun[self._worker()]
         # 0 stands for none yet
         checksum = crc32(repr(corpus).encode()) + 1
-        epochs_matter = (
-            self._shuffle_seed is not None
-            or self._shards_per_epoch is not None
-            or self._first_unskipped > 0
-        )
+        epochs_matter = self._shuffle_seed is not None or self._shards_per_epoch is not None
         if epochs_matter and row[1] not in (0, checksum):
             raise ConfigurationError(
-                "A reader with shuffle_seed, shards_per_epoch or skipped epochs counts the epochs "
-                f"of one corpus, and has read another before {corpus!r}: give each corpus a reader "
-                "of its own (validation_dataset_reader)"
+                "A reader with shuffle_seed or shards_per_epoch counts the epochs of one corpus, "
+                f"and has read another before {corpus!r}: give each corpus a reader of its own "
+                "(validation_dataset_reader)"
             )
         epoch = int(row[0])
         row[0] += 1

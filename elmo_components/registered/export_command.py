@@ -13,12 +13,14 @@ from allennlp.models import Model
 from elmo_components import checkpoints
 from elmo_components.bilm import BiLm
 from elmo_components.checkpoints import Checkpoint
+from elmo_components.checkpoints.bilm_tf import OPTIONS_NAME, WEIGHTS_NAME
+from elmo_components.checkpoints.native import SUFFIX
+from elmo_components.checkpoints.vocabulary_file import VOCABULARY_NAME
 from elmo_components.registered.language_model import ElmoLanguageModel
 
 __all__ = ["ExportCommand", "export"]
 
-SUFFIX = ".safetensors"
-PUBLISHED = ("options.json", "weights.hdf5", "vocab.txt")
+PUBLISHED = (OPTIONS_NAME, WEIGHTS_NAME, VOCABULARY_NAME)
 
 # What AllenNLP raises on what is no archive, or is not whole.
 _ARCHIVE_ERRORS = (tarfile.TarError, zlib.error, EOFError, FileNotFoundError)

@@ -9,6 +9,7 @@ from allennlp.training.metrics import Metric
 __all__ = ["BidirectionalPerplexity"]
 
 
+@Metric.register("bidirectional_perplexity")
 class BidirectionalPerplexity(Metric):
     """
     exp of the mean of -log p over all predicted tokens since the last reset: of both directions,
@@ -71,9 +72,6 @@ class BidirectionalPerplexity(Metric):
         # float64, (4, 2): the sums of all losses and of the unknown words', then the numbers of all
         # targets and of unknown ones; each forward, then backward
         self.totals = torch.zeros(4, 2, dtype=torch.float64)
-
-
-Metric.register("bidirectional_perplexity")(BidirectionalPerplexity)
 
 
 def _perplexity(loss: float, count: float) -> float:

@@ -238,7 +238,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(corpus: str) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_skipped_epochs_are_empty_and_counted(
+def test_an_epoch_is_gone_to_by_its_number(
     corpus: str, vocab: Vocabulary, num_workers: int
 ) -> None:
     whole = make(shuffle_seed=5)
@@ -246,18 +246,13 @@ def test_skipped_epochs_are_empty_and_counted(
     resumed = make(shuffle_seed=5, max_instances=7)
     batches = loader(resumed, corpus, vocab, num_workers=num_workers)
     assert sorted(loaded(batches, vocab)) == epochs[0]
-    resumed.skip_epochs(2)
-    assert list(batches) == list(batches) == []
-    assert resumed.epoch == 3
+    resumed.epoch = 3
     assert sorted(loaded(batches, vocab)) == epochs[3]
 
 
-def test_skipped_epochs_open_no_file(tmp_path: Path) -> None:
-    reader = make()
-    reader.skip_epochs(1)
-    assert list(reader.read(str(tmp_path / "nowhere"))) == []
+def test_a_corpus_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        list(reader.read(str(tmp_path / "nowhere")))
+        list(make().read(str(tmp_path / "nowhere")))
 
 
 def test_a_reader_that_counts_epochs_reads_one_corpus(corpus: str) -> None:
