@@ -82,8 +82,8 @@ def estimate(
 
 
 def in_blocks(monkeypatch: pytest.MonkeyPatch, tokens: int, words: int) -> None:
-    monkeypatch.setattr("elmo_components.softmax.SCORES", tokens * words)
-    monkeypatch.setattr("elmo_components.softmax.WORDS", words)
+    for kind in ("TRAINED_BLOCK", "EVALUATED_BLOCK"):
+        monkeypatch.setattr(f"elmo_components.softmax.{kind}", (tokens, words))
 
 
 BLOCKS = [(256, 8192), (2, 4), (1, 1), (4, 23), (20, 10)]
@@ -100,6 +100,8 @@ def test_the_full_softmax_is_cross_entropy_with_all_its_gradients(
     torch.testing.assert_close(losses, expected.detach())
     assert not losses.requires_grad
     torch.testing.assert_close(loss, expected.sum())
+    with torch.no_grad():
+        torch.testing.assert_close(softmax(hidden, targets)[1], expected.detach())
     assert_same(
         gradients(3.0 * loss, hidden, softmax), gradients(3.0 * expected.sum(), hidden, softmax)
     )
