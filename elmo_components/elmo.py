@@ -140,7 +140,7 @@ class Elmo(nn.Module):
 
         path : `Union[str, os.PathLike]`
             A .safetensors file of this package, an HDF5 file of weights, or a folder that holds
-            options and weights.
+            options and weights; or "english", for the model that comes with the package.
         options : `Optional[Mapping]`
             The contents of the `options.json` of HDF5 weights; `None` when it stands beside them.
 

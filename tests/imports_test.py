@@ -26,6 +26,7 @@ LEVELS = [
         "char_cnn",
         "checkpoints.bilm_tf_fields",
         "checkpoints.native",
+        "checkpoints.shipped",
         "kernels.call",
         "vocabulary",
     },

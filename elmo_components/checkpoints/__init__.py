@@ -9,24 +9,24 @@ import torch
 
 from elmo_components.checkpoints import bilm_tf, native
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
+from elmo_components.checkpoints.shipped import ENGLISH, resolve
 from elmo_components.config import ElmoConfig
 
-__all__ = ["Checkpoint", "CheckpointError", "identify", "load", "save"]
+__all__ = ["ENGLISH", "Checkpoint", "CheckpointError", "identify", "load", "save"]
 
 FORMATS = (native, bilm_tf)
 
 
 def identify(path: Union[str, os.PathLike]) -> ModuleType:
     """
-    Returns the module of the format of what stands at `path`.
+    Returns the module of the format of what stands at `path`, or comes with the package under that
+    name.
 
     # Raises
 
     `FileNotFoundError` when nothing is there, `CheckpointError` when it is of no known format.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no checkpoint at {path}")
+    path = resolve(path)
     for checkpoint_format in FORMATS:
         if checkpoint_format.matches(path):
             return checkpoint_format
@@ -45,7 +45,8 @@ def load(
     # Parameters
 
     path : `Union[str, os.PathLike]`
-        A .safetensors file, an HDF5 file of weights, or a folder that holds options and weights.
+        A .safetensors file, an HDF5 file of weights, or a folder that holds options and weights;
+        or `ENGLISH`, "english", for the model that comes with the package.
     config : `Optional[ElmoConfig]`
         The architecture it must have; `None` for the one that is found with it.
     softmax : `bool`
@@ -56,7 +57,8 @@ def load(
 
     `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
     """
-    checkpoint = identify(path).load(Path(path), config, softmax=softmax)
+    path = resolve(path)
+    checkpoint = identify(path).load(path, config, softmax=softmax)
     if config is not None:
         check_agreement(checkpoint.config, config, path)
     return checkpoint

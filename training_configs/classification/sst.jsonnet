@@ -5,9 +5,9 @@
 //
 //   allennlp train training_configs/classification/sst.jsonnet -s output/sst --include-package elmo_components
 //
-// Measured: accuracy 0.58 on the development and 0.62 on the test sentences of the fixtures, in half a
-// minute on 1 core. With random weights to start from, as here, the treebank itself:
-// 0.400 on development, 0.413 on test, 3 epochs.
+// Measured: accuracy 0.56 on the development and 0.52 on the test sentences of the fixtures, of which
+// there are 50 each, in 46 seconds on 1 core. With the architecture `tiny` and random weights to start
+// from, the treebank itself: 0.400 on development, 0.413 on test, 3 epochs.
 local elmo = import '../elmo.libsonnet';
 
 {
@@ -16,8 +16,8 @@ local elmo = import '../elmo.libsonnet';
     development: elmo.fixtures + '/data/sentiment/dev.txt',
     test: elmo.fixtures + '/data/sentiment/test.txt',
   },
-  architecture:: elmo.architectures.tiny,
-  pretrained_file:: null,
+  architecture:: elmo.architectures.english,
+  pretrained_file:: 'english',
   // "5-class", "3-class" or "2-class"
   granularity:: '5-class',
 

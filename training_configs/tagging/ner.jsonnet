@@ -16,8 +16,8 @@ local elmo = import '../elmo.libsonnet';
     development: elmo.fixtures + '/data/ner/dev.conll',
     test: elmo.fixtures + '/data/ner/test.conll',
   },
-  architecture:: elmo.architectures.tiny,
-  pretrained_file:: null,
+  architecture:: elmo.architectures.english,
+  pretrained_file:: 'english',
 
   dataset_reader: {
     type: 'elmo_columns',

@@ -4,9 +4,9 @@
 //
 //   allennlp train training_configs/tagging/pos.jsonnet -s output/pos --include-package elmo_components
 //
-// Measured: accuracy 0.839 on the development and 0.810 on the test sentences of the fixtures, in 10
-// seconds on 1 core. With random weights to start from, as here, UD English EWT: 0.896 on
-// development, 0.896 on test, 3 epochs.
+// Measured: accuracy 0.996 on the development and 0.996 on the test sentences of the fixtures, in 20
+// seconds on 1 core. With the architecture `tiny` and random weights to start from, UD English EWT:
+// 0.896 on development, 0.896 on test, 3 epochs.
 local elmo = import '../elmo.libsonnet';
 
 {
@@ -15,8 +15,8 @@ local elmo = import '../elmo.libsonnet';
     development: elmo.fixtures + '/data/pos/dev.conllu',
     test: elmo.fixtures + '/data/pos/test.conllu',
   },
-  architecture:: elmo.architectures.tiny,
-  pretrained_file:: null,
+  architecture:: elmo.architectures.english,
+  pretrained_file:: 'english',
 
   dataset_reader: {
     type: 'elmo_columns',
