@@ -5,9 +5,9 @@
 //
 //   allennlp train training_configs/tagging/ner.jsonnet -s output/ner --include-package elmo_components
 //
-// Measured: span F1 0.757 on the development and 0.618 on the test sentences of the fixtures, none of
-// whose names is in training, in 2.5 minutes on 2 cores. With random weights to start from, as here,
-// WNUT-17, its files as published: F1 0.235 on development, 0.155 on test, 12 epochs.
+// Measured: span F1 0.910 on the development and 0.769 on the test sentences of the fixtures, none of
+// whose names is in training, in under 3 minutes on 2 cores. WNUT-17, its files as published: test
+// F1 0.299, 0.312 and 0.303 with three seeds.
 local elmo = import '../elmo.libsonnet';
 
 {
