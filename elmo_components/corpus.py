@@ -14,7 +14,7 @@ from typing import IO, Optional, TypeVar, Union
 
 import torch
 
-__all__ = ["epoch_lines", "find_shards", "pack_streams", "read_lines", "write_shards"]
+__all__ = ["epoch_lines", "find_shards", "open_shard", "pack_streams", "read_lines", "write_shards"]
 
 SUFFIXES = (".txt", ".gz", ".xz")
 
@@ -66,7 +66,7 @@ def read_lines(shard: Path) -> Iterator[str]:
     """
     number = 0
     try:
-        with _open(shard) as file:
+        with open_shard(shard) as file:
             # in bytes only \n ends a line, so U+0085 or U+2028 within a sentence does not part it
             for line in file:
                 number += 1
@@ -80,6 +80,14 @@ def read_lines(shard: Path) -> Iterator[str]:
         raise ValueError(
             f"{shard}, after line {number}: the compressed file is damaged; {error}"
         ) from error
+
+
+def open_shard(shard: Path) -> IO[bytes]:
+    """Opens a file to read it as bytes, decompressed where it ends in `.gz` or `.xz`."""
+    if shard.suffix == ".gz":
+        # a GzipFile is no IO in the type stubs
+        return gzip.open(shard, "rb")  # type: ignore[return-value]
+    return lzma.open(shard, "rb") if shard.suffix == ".xz" else open(shard, "rb")
 
 
 def epoch_lines(
@@ -206,13 +214,6 @@ def _files_at(place: str) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"No file or folder of a corpus is at {place}, nor matches it")
     return files
-
-
-def _open(shard: Path) -> IO[bytes]:
-    if shard.suffix == ".gz":
-        # a GzipFile is no IO in the type stubs
-        return gzip.open(shard, "rb")  # type: ignore[return-value]
-    return lzma.open(shard, "rb") if shard.suffix == ".xz" else open(shard, "rb")
 
 
 def _generator(seed: int, purpose: str, number: int) -> torch.Generator:

@@ -1,11 +1,12 @@
-"""Whether weights are still those that something was made from."""
+"""Whether weights are those that something was made from: in this process, or in a file."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
 
-__all__ = ["Fingerprint"]
+__all__ = ["Fingerprint", "digest"]
 
 # How many numbers of each weight are compared, at equal steps: an assignment through `.data`, as
 # AllenNLP's moving averages make it, leaves no other trace.
@@ -40,6 +41,15 @@ class Fingerprint:
                 for weight, sample in zip(weights, self._samples)
             )
         )
+
+
+def digest(weights: Sequence[torch.Tensor]) -> str:
+    """Returns the SHA-256 of each weight's type, shape and numbers, as hexadecimal digits."""
+    found = hashlib.sha256()
+    for weight in weights:
+        found.update(f"{weight.dtype} {tuple(weight.shape)} ".encode())
+        found.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def _mark(weight: torch.Tensor) -> tuple:

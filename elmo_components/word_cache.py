@@ -1,6 +1,5 @@
 """Word vectors kept across batches while the character encoder does not change."""
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -12,7 +11,7 @@ import numpy
 import torch
 from torch import nn
 
-from elmo_components.fingerprint import Fingerprint
+from elmo_components.fingerprint import Fingerprint, digest
 
 __all__ = ["WordCache", "is_frozen"]
 
@@ -130,7 +129,7 @@ class WordCache:
         ids = numpy.frombuffer(b"".join(words), dtype=numpy.int16).reshape(len(words), -1)
         content = serialized(
             {"ids": torch.from_numpy(ids.copy()), "vectors": vectors},
-            metadata={"format": FORMAT, "version": VERSION, "weights": _digest(weights)},
+            metadata={"format": FORMAT, "version": VERSION, "weights": digest(weights)},
         )
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -148,7 +147,7 @@ class WordCache:
 
         `ValueError` where the file is broken, of another kind, or made with other weights.
         """
-        ids, vectors = _read(Path(path), _digest(weights))
+        ids, vectors = _read(Path(path), digest(weights))
         words = [row.tobytes() for row in ids.numpy()]
         with self._lock:
             self._held_for(weights).add(words, vectors)
@@ -206,14 +205,6 @@ class _Held:
             self.free.extend(range(capacity, grown.size(0)))
         while len(self.free) < number:
             self.free.append(self.rows.popitem(last=False)[1])
-
-
-def _digest(weights: Sequence[torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(f"{weight.dtype} {tuple(weight.shape)} ".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read(path: Path, fingerprint: str) -> tuple[torch.Tensor, torch.Tensor]:

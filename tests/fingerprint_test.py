@@ -2,7 +2,7 @@
 
 import torch
 
-from elmo_components.fingerprint import Fingerprint
+from elmo_components.fingerprint import Fingerprint, digest
 
 
 def test_the_same_weights_fit_and_others_do_not() -> None:
@@ -44,3 +44,11 @@ def test_weights_made_in_inference_mode_have_one_too() -> None:
     with torch.inference_mode():
         weights[0].add_(1.0)
     assert not fingerprint.fits(weights)
+
+
+def test_a_digest_is_of_types_shapes_and_numbers() -> None:
+    weights = [torch.zeros(2, 3), torch.ones(2)]
+    assert digest(weights) == digest([weight.clone() for weight in weights])
+    others = [weights[:1], weights[::-1], [torch.zeros(3, 2), weights[1]]]
+    others += [[weights[0].double(), weights[1]], [weights[0], torch.tensor([1.0, 1.001])]]
+    assert len({digest(other) for other in [weights, *others]}) == 6

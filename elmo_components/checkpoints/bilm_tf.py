@@ -1,5 +1,6 @@
 """
-The published format, of bilm-tf and AllenNLP: an `options.json` and an HDF5 file of weights.
+The published format, of bilm-tf and AllenNLP: an `options.json` and an HDF5 file of weights; and
+the same in a zip, as NLPL publishes it and simple_elmo reads it.
 
 `docs/formats.md` describes it field by field.
 """
@@ -7,8 +8,7 @@ The published format, of bilm-tf and AllenNLP: an `options.json` and an HDF5 fil
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -17,52 +17,70 @@ import numpy
 import torch
 
 from elmo_components.checkpoints.bilm_tf_fields import Entry, bilm_entries, softmax_entries
-from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
+from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
+    Checkpoint,
+    CheckpointError,
+    listed,
+)
+from elmo_components.checkpoints.hdf5_file import Arrays, opened_hdf5
+from elmo_components.checkpoints.json_text import read_json_file
 from elmo_components.checkpoints.vocabulary_file import (
     VOCABULARY_NAME,
     find_vocabulary,
     read_vocabulary,
     save_vocabulary,
 )
-from elmo_components.config import ElmoConfig
+from elmo_components.checkpoints.zip_members import is_zip, names_in, unpacked_members
+from elmo_components.config import BYTES, ElmoConfig
 
-__all__ = ["load", "matches", "save"]
+__all__ = ["load", "load_weights", "matches", "read_options", "save"]
 
 OPTIONS_NAME = "options.json"
 WEIGHTS_NAME = "weights.hdf5"
-
-# what h5py raises on broken files, by what is broken
-_HDF5_ERRORS = (OSError, RuntimeError, KeyError)
+# As simple_elmo calls them, beside which there may be others.
+NLPL_WEIGHTS_NAME = "model.hdf5"
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is an HDF5 file or a folder with one."""
-    if path.is_dir():
-        return any(path.glob("*.hdf5"))
-    return path.suffix in (".hdf5", ".h5") or h5py.is_hdf5(path)
+    """Whether `path` is an HDF5 file, or a folder or a zip with one; or a broken zip."""
+    if path.is_dir() or is_zip(path):
+        names = names_in(path)
+        # what is wrong with it is for `load` to say
+        is_broken = not names and not path.is_dir()
+        return is_broken or any(name.endswith(".hdf5") for name in names)
+    return path.is_file() and (path.suffix in (".hdf5", ".h5") or h5py.is_hdf5(path))
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the weights file at `path`, or the one in the folder `path`, with the options beside it;
-    where there are none, they are `config`'s. With `softmax`, reads the softmax too, of that file
-    or of `*softmax_weights.hdf5` beside it, and the vocabulary beside that, where they are there.
+    Reads the weights file at `path`, or the one in the folder or the zip `path`, with the options
+    beside it; where there are none, they are `config`'s. With `softmax`, reads the softmax too, of
+    that file or of `*softmax_weights.hdf5` beside it, and the vocabulary beside that, where they
+    are there.
 
     # Raises
 
     `CheckpointError` that lists all that is missing, left over, of a wrong shape, or not finite.
     """
+    if is_zip(path):
+        with unpacked_members(path, _is_wanted) as folder:
+            return load(folder, config, softmax=softmax)
     weights_path = _weights_in(path) if path.is_dir() else path
     options_path = _options_beside(weights_path)
     if options_path is not None:
-        config = _read_options(options_path)
+        config = read_options(options_path)
     if config is None:
         raise CheckpointError(f"One *options*.json must stand beside {weights_path}")
+    try:
+        _check_kind(config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{options_path or weights_path} cannot be used: {error}") from error
     of_softmax = softmax_entries(config)
-    with _opened(weights_path) as file:
-        has_softmax = of_softmax[0].theirs in file
+    with opened_hdf5(weights_path) as arrays:
+        has_softmax = of_softmax[0].theirs in arrays.shapes
         tensors = _read_weights(
-            file,
+            arrays,
             config,
             bilm_entries(config) + (of_softmax if softmax and has_softmax else []),
             weights_path,
@@ -70,9 +88,29 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
         )
     softmax_path = _softmax_beside(weights_path)
     if softmax and not has_softmax and softmax_path is not None:
-        with _opened(softmax_path) as file:
-            tensors.update(_read_weights(file, config, of_softmax, softmax_path))
-    return Checkpoint(config, tensors, _vocabulary_beside(weights_path, tensors))
+        with opened_hdf5(softmax_path) as arrays:
+            tensors.update(_read_weights(arrays, config, of_softmax, softmax_path))
+    vocabulary = _vocabulary_beside(weights_path, tensors)
+    try:
+        return Checkpoint(config, tensors, vocabulary)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights_path} cannot be used: {error}") from error
+
+
+def load_weights(path: Path, config: ElmoConfig) -> Checkpoint:
+    """
+    Reads the weights file at `path`, without a softmax, as `config` has it, whatever options stand
+    beside it.
+
+    # Raises
+
+    `CheckpointError` as of `load`.
+    """
+    _check_kind(config)
+    passed_over = [entry.theirs for entry in softmax_entries(config)]
+    with opened_hdf5(path) as arrays:
+        tensors = _read_weights(arrays, config, bilm_entries(config), path, passed_over=passed_over)
+    return Checkpoint(config, tensors)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -81,7 +119,12 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     folder `path`, made if missing, as the stock readers of AllenNLP and bilm-tf take them. All are
     written under other names, read again and compared before they replace what was there; the
     `vocab.txt` of an earlier model goes.
+
+    # Raises
+
+    `CheckpointError` for a model by code points, which says what would be lost.
     """
+    _check_kind(checkpoint.config)
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path, prefix=".saving-") as folder:
         options_path, weights_path = Path(folder, OPTIONS_NAME), Path(folder, WEIGHTS_NAME)
@@ -115,54 +158,69 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
             os.replace(vocabulary_path, path / VOCABULARY_NAME)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def read_options(path: Path) -> ElmoConfig:
+    """
+    Returns the numbers in an `options.json`.
+
+    # Raises
+
+    `CheckpointError` for what is no JSON, or no biLM's.
+    """
     try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except _HDF5_ERRORS as error:
-        raise CheckpointError(f"{path} is not a whole HDF5 file: {error}") from error
+        return ElmoConfig.from_options(read_json_file(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
+
+
+def _is_wanted(name: str) -> bool:
+    return name.endswith((".hdf5", ".json", ".txt", ".txt.gz"))
+
+
+def _check_kind(config: ElmoConfig) -> None:
+    cnn = config.char_cnn
+    if cnn.units != BYTES:
+        words = f", and the table of {cnn.num_words:,} words" if cnn.words else ""
+        raise CheckpointError(
+            "The published format is of models that read words by bytes; of this one its alphabet "
+            f"of {len(cnn.alphabet):,} code points{words} would be lost. A .safetensors file, or "
+            "ELMoForManyLangs' own format, holds it"
+        )
 
 
 def _read_weights(
-    file: h5py.File,
+    arrays: Arrays,
     config: ElmoConfig,
     entries: list[Entry],
     path: Path,
     *,
     passed_over: Sequence[str] = (),
 ) -> dict[str, torch.Tensor]:
-    found: dict[str, h5py.Dataset] = {}
-    file.visititems(lambda name, item: found.update({name: item} if _is_dataset(item) else {}))
+    left_over = {*arrays.shapes} - {*passed_over}
     problems: list[str] = []
     tensors: dict[str, torch.Tensor] = {}
     for entry in entries:
-        name = _name_in(found, entry.theirs, config)
-        dataset = found.pop(name, None)
-        if dataset is None:
-            problems.append(f"{entry.theirs} is missing")
-        elif not _shapes_agree(dataset.shape, entry.shape):
-            problems.append(
-                f"{name} has the shape {dataset.shape}, and the options ask for {entry.shape}"
-            )
-        elif dataset.dtype.kind != "f":
-            problems.append(f"{name} must hold floating-point numbers, not {dataset.dtype}")
+        name = _name_in(arrays.shapes, entry.theirs, config)
+        shape = arrays.shapes.get(name)
+        left_over.discard(name)
+        problem = ""
+        if shape is None:
+            problem = f"{entry.theirs} is missing"
+        elif not _shapes_agree(shape, entry.shape):
+            problem = f"{name} has the shape {shape}, and the options ask for {entry.shape}"
         else:
-            array = dataset[...].astype(numpy.float32, copy=False)
+            problem = arrays.problem(name)
+        if not problem:
+            array = arrays.read(name)
             if not numpy.isfinite(array).all():
-                problems.append(f"{name} has values that are not finite")
+                problem = f"{name} has values that are not finite"
             for ours, ready in zip(entry.ours, entry.transform.read(array)):
                 tensors[ours] = torch.from_numpy(numpy.ascontiguousarray(ready))
-    problems += [
-        f"{name} is not a part of such a model" for name in sorted({*found} - {*passed_over})
-    ]
+        if problem:
+            problems.append(problem)
+    problems += [f"{name} is not a part of such a model" for name in sorted(left_over)]
     if problems:
-        raise CheckpointError(f"{path} cannot be used: " + "; ".join(problems))
+        raise CheckpointError(f"{path} cannot be used: {listed(problems)}")
     return tensors
-
-
-def _is_dataset(item: object) -> bool:
-    return isinstance(item, h5py.Dataset)
 
 
 def _shapes_agree(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -171,21 +229,16 @@ def _shapes_agree(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     )
 
 
-def _name_in(found: dict[str, h5py.Dataset], name: str, config: ElmoConfig) -> str:
+def _name_in(found: Collection[str], name: str, config: ElmoConfig) -> str:
     # TensorFlow names the cells of a stack, and leaves that out where there is but one
     if config.lstm.num_layers == 1 and name not in found:
         return name.replace("/MultiRNNCell/Cell0", "")
     return name
 
 
-def _read_options(path: Path) -> ElmoConfig:
-    try:
-        return ElmoConfig.from_options(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise CheckpointError(f"{path} cannot be used: {error}") from error
-
-
 def _weights_in(folder: Path) -> Path:
+    if (folder / NLPL_WEIGHTS_NAME).exists():
+        return folder / NLPL_WEIGHTS_NAME
     candidates = [path for path in folder.glob("*.hdf5") if "softmax" not in path.name]
     if len(candidates) != 1:
         names = ", ".join(sorted(path.name for path in candidates)) or "none"

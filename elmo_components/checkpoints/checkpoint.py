@@ -1,6 +1,6 @@
 """What every checkpoint format reads and writes: a biLM's numbers and its named tensors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -8,13 +8,22 @@ import torch
 
 from elmo_components.config import ElmoConfig
 
-__all__ = ["Checkpoint", "CheckpointError", "check_agreement", "misfits"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "brief",
+    "check_agreement",
+    "listed",
+    "misfits",
+]
 
 # The softmax over the next word, which is there in pre-training and may be absent after it.
 SOFTMAX_NAMES = ("softmax.weight", "softmax.bias")
 
-# How much of a string an error shows.
+# How much of a string an error shows, and how many of a file's defects.
 MAX_SHOWN = 30
+MAX_LISTED = 100
+MAX_PROBLEM = 300
 
 
 class CheckpointError(ValueError):
@@ -88,8 +97,8 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         dict(_flatten(config.to_options())) for config in (found, wanted)
     )
     differences = [
-        f"{key} is {_brief(found_numbers.get(key))} there, and "
-        f"{_brief(wanted_numbers.get(key))} is wanted"
+        f"{key} is {brief(found_numbers.get(key))} there, and "
+        f"{brief(wanted_numbers.get(key))} is wanted"
         # an alphabet need not be in both
         for key in {**wanted_numbers, **found_numbers}
         if found_numbers.get(key) != wanted_numbers.get(key)
@@ -98,21 +107,37 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         raise CheckpointError(f"{path} holds another architecture: " + "; ".join(differences))
 
 
-def misfits(
-    tensors: Mapping[str, torch.Tensor], parameters: Mapping[str, torch.Tensor]
-) -> list[str]:
+def misfits(tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
     """Returns, in words, every name missing or left over in `tensors` and every other shape."""
-    problems = [f"{name} is missing" for name in parameters if name not in tensors]
-    problems += [f"{name} is not a parameter" for name in tensors if name not in parameters]
+    problems = [f"{name} is missing" for name in shapes if name not in tensors]
+    problems += [f"{name} is not a parameter" for name in tensors if name not in shapes]
     problems += [
-        f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-        for name, parameter in parameters.items()
-        if name in tensors and tensors[name].shape != parameter.shape
+        f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != tuple(shape)
     ]
     return problems
 
 
-def _brief(value: object) -> str:
+def listed(problems: Sequence[str]) -> str:
+    """Returns the defects of a file as one text, which is not longer than can be read."""
+    shown = [
+        problem if len(problem) <= MAX_PROBLEM else f"{problem[:MAX_PROBLEM]}..."
+        for problem in problems[:MAX_LISTED]
+    ]
+    more = len(problems) - len(shown)
+    text = "; ".join(shown + ([f"and {more:,} more"] if more else []))
+    if text.isprintable():
+        return text
+    # a name may have what no terminal should be sent
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def brief(value: object) -> str:
+    """Returns what an error shows of a value."""
     # an alphabet may have thousands of characters
     if isinstance(value, str) and len(value) > MAX_SHOWN:
         return f"{value[:MAX_SHOWN]!r}... of {len(value)} characters"

@@ -10,21 +10,36 @@ import safetensors
 import torch
 from safetensors.torch import save as serialized
 
-from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
+from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
+    Checkpoint,
+    CheckpointError,
+    brief,
+    listed,
+)
+from elmo_components.checkpoints.json_text import parse_json
+from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.config import ElmoConfig
 
 __all__ = ["load", "matches", "save"]
 
 SUFFIX = ".safetensors"
+# The length of the header comes first.
+LENGTH_BYTES = 8
 FORMAT = "elmo_components"
 VERSION = "1"
 VOCABULARY_KEY = "vocabulary"
 DTYPES = (torch.float32, torch.float16)
+# the same as safetensors names them
+STORED = ("F32", "F16")
+# In bytes: a vocabulary of two million words, and all that may stand beside it.
+MAX_VOCABULARY = 32 << 20
+MAX_HEADER = 2 * MAX_VOCABULARY
 
 
 def matches(path: Path) -> bool:
     """Whether `path` is named as a safetensors file."""
-    return path.suffix == SUFFIX and not path.is_dir()
+    return path.suffix == SUFFIX and path.is_file()
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
@@ -36,34 +51,37 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
 
     `CheckpointError` where the file is broken, of another kind, or not finite.
     """
+    _check_header_length(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path} must have the metadata format {FORMAT!r}; "
-                    f"found {metadata.get('format')!r}"
-                )
-            if metadata.get("version") != VERSION:
-                raise CheckpointError(
-                    f"{path} has version {metadata.get('version')!r} of the format; "
-                    f"this package reads {VERSION!r}"
-                )
-            try:
-                config = ElmoConfig.from_options(json.loads(metadata.get("options", "null")))
-            except ValueError as error:
-                raise CheckpointError(f"{path} cannot be used: {error}") from error
-            tensors = {
-                name: file.get_tensor(name).float()
-                for name in file.keys()  # noqa: SIM118
-                if softmax or name not in SOFTMAX_NAMES
-            }
+            config = _read_config(metadata, path)
+            shapes = parameter_shapes(config)
+            problems: list[str] = []
+            tensors: dict[str, torch.Tensor] = {}
+            for name in file.keys():  # noqa: SIM118
+                if name in SOFTMAX_NAMES and not softmax:
+                    continue
+                # a name and a shape take no memory, and numbers that do not belong here might
+                part = file.get_slice(name)
+                shape, dtype = tuple(part.get_shape()), part.get_dtype()
+                if name not in shapes and name not in SOFTMAX_NAMES:
+                    problems.append(f"{name} is not a parameter")
+                elif shape != shapes.get(name, shape):
+                    problems.append(f"{name} is of shape {shape}, not {shapes[name]}")
+                elif dtype not in STORED:
+                    problems.append(f"{name} must hold {' or '.join(STORED)}, not {dtype}")
+                else:
+                    tensors[name] = file.get_tensor(name).float()
+                    if not torch.isfinite(tensors[name]).all():
+                        problems.append(f"{name} has values that are not finite")
+            found = set(file.keys())
+            problems += [f"{name} is missing" for name in shapes if name not in found]
             vocabulary = _read_vocabulary(metadata, path) if softmax else None
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise CheckpointError(f"{path} has values that are not finite in {', '.join(broken)}")
+    if problems:
+        raise CheckpointError(f"{path} cannot be used: {listed(problems)}")
     try:
         return Checkpoint(config, tensors, vocabulary)
     except CheckpointError as error:
@@ -124,11 +142,39 @@ def save(checkpoint: Checkpoint, path: Path, *, dtype: torch.dtype = torch.float
         temporary.unlink(missing_ok=True)
 
 
+def _check_header_length(path: Path) -> None:
+    # the library takes as much memory as a file asks for, up to 100 MB and their contents
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > MAX_HEADER:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file: its header must have at most {MAX_HEADER:,} "
+            f"bytes; found {length:,}"
+        )
+
+
+def _read_config(metadata: Mapping[str, str], path: Path) -> ElmoConfig:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} must have the metadata format {FORMAT!r}; "
+            f"found {brief(metadata.get('format'))}"
+        )
+    if metadata.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has version {brief(metadata.get('version'))} of the format; "
+            f"this package reads {VERSION!r}"
+        )
+    try:
+        return ElmoConfig.from_options(parse_json(metadata.get("options", "null")))
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
+
+
 def _read_vocabulary(metadata: Mapping[str, str], path: Path) -> Optional[tuple[str, ...]]:
     if VOCABULARY_KEY not in metadata:
         return None
     try:
-        words = json.loads(metadata[VOCABULARY_KEY])
+        words = parse_json(metadata[VOCABULARY_KEY], limit=MAX_VOCABULARY)
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be used: {VOCABULARY_KEY}: {error}") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

@@ -1,5 +1,7 @@
 """bilm-tf's `vocab.txt`: the words of a softmax, one a line, in the order of its rows."""
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import Optional
 
@@ -9,6 +11,9 @@ from elmo_components.vocabulary import write_vocabulary
 __all__ = ["VOCABULARY_NAME", "find_vocabulary", "read_vocabulary", "save_vocabulary"]
 
 VOCABULARY_NAME = "vocab.txt"
+# Over two million words, and what they take in bytes, inflated where they come in a `.gz`.
+MAX_WORDS = 1 << 22
+MAX_BYTES = 1 << 25
 
 # A line of some old files that bilm-tf passes over (`bilm/data.py`): it is no word and has no row.
 NO_WORD = "!!!MAXTERMID"
@@ -16,14 +21,16 @@ NO_WORD = "!!!MAXTERMID"
 
 def find_vocabulary(folder: Path) -> Optional[Path]:
     """
-    Returns the `vocab.txt` in a folder, else the only `*vocab*.txt`; `None` where there is none.
+    Returns the `vocab.txt` in a folder, else the `vocab.txt.gz` of simple_elmo, else the only
+    `*vocab*.txt`; `None` where there is none.
 
     # Raises
 
     `CheckpointError` for several.
     """
-    if (folder / VOCABULARY_NAME).exists():
-        return folder / VOCABULARY_NAME
+    for name in (VOCABULARY_NAME, f"{VOCABULARY_NAME}.gz"):
+        if (folder / name).exists():
+            return folder / name
     candidates = sorted(folder.glob("*vocab*.txt"))
     if len(candidates) > 1:
         names = ", ".join(path.name for path in candidates)
@@ -39,14 +46,30 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
 
     # Raises
 
-    `CheckpointError` for what is not UTF-8.
+    `CheckpointError` for what is not UTF-8 or too large, and for a broken `.gz`.
     """
     try:
-        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        text = _contents(path).decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} must be UTF-8; {error}") from error
-    words = (line.strip() for line in lines)
+    if text.count("\n") >= MAX_WORDS:
+        raise CheckpointError(f"{path} must have at most {MAX_WORDS:,} lines; it has more")
+    words = (line.strip() for line in text.split("\n"))
     return tuple(word for word in words if word != NO_WORD)
+
+
+def _contents(path: Path) -> bytes:
+    # a pipe or a device would never end
+    if not path.is_file():
+        raise CheckpointError(f"{path} must be a file")
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            contents = file.read(MAX_BYTES + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise CheckpointError(f"{path} cannot be read whole: {error}") from error
+    if len(contents) > MAX_BYTES:
+        raise CheckpointError(f"{path} must hold at most {MAX_BYTES:,} bytes; it holds more")
+    return contents
 
 
 def save_vocabulary(words: tuple[str, ...], path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from elmo_components.kernels.engines import ENGINES, Engine, Parts, missing
 
-__all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product"]
+__all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product", "adopt_choices", "choices"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,20 @@ CLEARLY = 1.1
 LEAST_MEASURED = 1 << 16
 
 _fastest: dict[tuple, str] = {}
+
+
+def choices() -> list[tuple[list, str]]:
+    """Returns what was measured in this process, as JSON can hold it, for `adopt_choices`."""
+    return [(list(key), name) for key, name in _fastest.items()]
+
+
+def adopt_choices(chosen: Sequence[Sequence]) -> None:
+    """
+    Takes the engines that another process had chosen, so that the last bits of a calculation in
+    several processes do not depend on where one ended. What other candidates, weights or threads
+    need is measured here as ever.
+    """
+    _fastest.update({tuple(key): name for key, name in chosen})
 
 
 class Product:

@@ -1,5 +1,7 @@
 """Tests of kernels/products.py and kernels/engines.py, against float64 products."""
 
+import json
+
 import pytest
 import torch
 
@@ -157,3 +159,11 @@ def test_the_global_choice_of_a_quantized_engine_is_left_as_it_was() -> None:
     before = torch.backends.quantized.engine
     ENGINES["fbgemm"](weights(8, 4))
     assert torch.backends.quantized.engine == before
+
+
+def test_what_another_process_chose_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_fastest", {("blas", "onednn", 2, 300, 1): "onednn"})
+    noted = json.loads(json.dumps(products.choices()))
+    monkeypatch.setattr(products, "_fastest", {})
+    products.adopt_choices(noted)
+    assert products._fastest == {("blas", "onednn", 2, 300, 1): "onednn"}

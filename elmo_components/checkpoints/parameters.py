@@ -1,0 +1,42 @@
+"""The names and shapes of a biLM's parameters, from its numbers alone: no module is built."""
+
+from elmo_components.config import ElmoConfig
+
+__all__ = ["parameter_shapes"]
+
+
+def parameter_shapes(config: ElmoConfig) -> dict[str, tuple[int, ...]]:
+    """
+    Returns the shape of each parameter of a `BiLm` with these numbers, under its name there.
+
+    A file may name any sizes. Its tensors are held to these shapes before a module of such sizes
+    takes its memory.
+    """
+    cnn, lstm = config.char_cnn, config.lstm
+    hidden, cell, filters = lstm.hidden_size, lstm.cell_size, cnn.num_filters
+    shapes: dict[str, tuple[int, ...]] = {
+        "char_cnn.character_embedding.weight": (cnn.num_characters, cnn.embedding_size)
+    }
+    for index, (width, number) in enumerate(cnn.filters):
+        name = f"char_cnn.convolutions.{index}"
+        shapes[f"{name}.weight"] = (number, cnn.embedding_size, width)
+        shapes[f"{name}.bias"] = (number,)
+    for index in range(cnn.num_highway_layers):
+        for gate in ("carry", "transform"):
+            name = f"char_cnn.highways.{index}.{gate}"
+            shapes[f"{name}.weight"] = (filters, filters)
+            shapes[f"{name}.bias"] = (filters,)
+    if cnn.words:
+        shapes["char_cnn.word_embedding.weight"] = (cnn.num_words, cnn.word_size)
+    if cnn.has_projection(hidden):
+        shapes["char_cnn.projection.weight"] = (hidden, cnn.word_size + filters)
+        shapes["char_cnn.projection.bias"] = (hidden,)
+    for direction in ("forward", "backward"):
+        for layer in range(lstm.num_layers):
+            name = f"lstm.{direction}_layers.{layer}"
+            shapes[f"{name}.input_weight"] = (4 * cell, hidden)
+            shapes[f"{name}.recurrent_weight"] = (4 * cell, hidden)
+            shapes[f"{name}.bias"] = (4 * cell,)
+            if cell != hidden:
+                shapes[f"{name}.projection_weight"] = (hidden, cell)
+    return shapes
