@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from elmo_components.char_cnn import CACHE_SIZE, CharCnn
-from elmo_components.characters import BOS_IDS, EOS_IDS
+from elmo_components.characters import sentence_marks, word_numbers
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, misfits
-from elmo_components.config import MAX_CHARACTERS, ElmoConfig
+from elmo_components.config import MAX_CHARACTERS, CharCnnConfig, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput"]
@@ -77,15 +77,16 @@ class BiLm(nn.Module):
             precision=precision,
             recompute_gates=recompute_gates,
         )
-        self.register_buffer("bos_ids", torch.tensor(BOS_IDS), persistent=False)
-        self.register_buffer("eos_ids", torch.tensor(EOS_IDS), persistent=False)
+        for name, ids in zip(("bos_ids", "eos_ids"), sentence_marks(config.char_cnn)):
+            self.register_buffer(name, torch.tensor(ids), persistent=False)
 
     def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> BiLmOutput:
         """
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, (batch, time, 50), without sentence marks; a word of zeros is padding.
+            int64, (batch, time, 50), with a word table 52, without sentence marks; a word of zeros
+            is padding.
         state : `Optional[LstmState]`
             Where each sentence goes on from; `None` for zeros.
 
@@ -93,7 +94,7 @@ class BiLm(nn.Module):
 
         `ValueError` for ids out of range, a wrong shape, or a word after padding.
         """
-        _check_ids(character_ids, self.config.char_cnn.num_characters)
+        _check_ids(character_ids, self.config.char_cnn)
         ids, mask = self._with_boundaries(character_ids)
         # (batch, time + 2, hidden_size)
         tokens = self.char_cnn(ids)
@@ -112,16 +113,17 @@ class BiLm(nn.Module):
         nothing is copied.
         """
         tensors = checkpoint.without_softmax().tensors
-        problems = misfits(tensors, self.state_dict())
+        shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        problems = misfits(tensors, shapes)
         if problems:
             raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
         self.load_state_dict(tensors)
 
     def _with_boundaries(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        batch, time, _ = character_ids.shape
+        batch, time, characters = character_ids.shape
         lengths = sentence_lengths((character_ids > 0).any(dim=-1))
         # (batch, time + 2, characters)
-        ids = character_ids.new_zeros(batch, time + 2, MAX_CHARACTERS)
+        ids = character_ids.new_zeros(batch, time + 2, characters)
         ids[:, 0] = self.bos_ids
         ids[:, 1:-1] = character_ids
         ids[torch.arange(batch, device=ids.device), lengths + 1] = self.eos_ids
@@ -130,18 +132,25 @@ class BiLm(nn.Module):
         return ids, steps < lengths.unsqueeze(1) + 2
 
 
-def _check_ids(character_ids: torch.Tensor, number: int) -> None:
-    if character_ids.dim() != 3 or character_ids.size(-1) != MAX_CHARACTERS:
+def _check_ids(character_ids: torch.Tensor, config: CharCnnConfig) -> None:
+    if character_ids.dim() != 3 or character_ids.size(-1) != config.ids_per_word:
         raise ValueError(
-            f"Character ids must be of shape (batch, time, {MAX_CHARACTERS}); "
+            f"Character ids must be of shape (batch, time, {config.ids_per_word}); "
             f"found {tuple(character_ids.shape)}"
         )
     if character_ids.dtype != torch.int64:
         raise ValueError(f"Character ids must be int64; found {character_ids.dtype}")
     if character_ids.numel() > 0:
-        least, most = int(character_ids.min()), int(character_ids.max())
-        if least < 0 or most >= number:
-            raise ValueError(
-                f"Character ids must be from 0 to {number - 1}; "
-                f"found {least if least < 0 else most}"
-            )
+        _check_range("Character ids", character_ids[..., :MAX_CHARACTERS], config.num_characters)
+        if config.words:
+            # the mask has none
+            numbers = word_numbers(character_ids) + 1
+            _check_range("Words' numbers", numbers, config.num_words + 1)
+
+
+def _check_range(what: str, ids: torch.Tensor, number: int) -> None:
+    least, most = int(ids.min()), int(ids.max())
+    if least < 0 or most >= number:
+        raise ValueError(
+            f"{what} must be from 0 to {number - 1}; found {least if least < 0 else most}"
+        )

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from elmo_components.config import CharCnnConfig
+from elmo_components.characters import word_numbers
+from elmo_components.config import WORD_DIGITS, CharCnnConfig
 from elmo_components.highway import Highway
 from elmo_components.word_cache import WordCache, is_frozen
 
@@ -25,6 +26,8 @@ CACHE_SIZE = 1 << 15
 # 2,048 filters, 8 MB, to stay in its caches; elsewhere enough to fill the device.
 _WINDOWS = 1024
 _WINDOWS_ON_DEVICE = 1 << 15
+# Beyond all characters' ids, and the largest digit of a word's number.
+_LARGEST_ID = (1 << 15) - 1
 
 
 class CharCnn(nn.Module):
@@ -35,6 +38,7 @@ class CharCnn(nn.Module):
         e = character_embedding[ids]
         w = concatenation over filters of activation(max over positions of convolution(e))
         w = highway(w), for each highway layer
+        w = word_embedding[word] and w after it, with a word table
         x = projection(w), which is absent where w has the wanted size already
 
     The maximum runs over the padding of a word too, as in the original. A word that comes several
@@ -56,7 +60,7 @@ class CharCnn(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self._widest = max(width for width, _ in config.filters)
+        self._widest = max((width for width, _ in config.filters), default=1)
         self._cache: Optional[WordCache] = WordCache(cache_size) if cache_size else None
         # the mask, id 0, has a vector that no published file holds and that is not trained
         self.character_embedding = nn.Embedding(
@@ -68,18 +72,24 @@ class CharCnn(nn.Module):
         self.highways = nn.ModuleList(
             Highway(config.num_filters) for _ in range(config.num_highway_layers)
         )
+        self.word_embedding = (
+            nn.Embedding(config.num_words, config.word_size) if config.words else None
+        )
         self.projection = (
-            None
-            if config.num_filters == hidden_size
-            else nn.Linear(config.num_filters, hidden_size)
+            nn.Linear(config.word_size + config.num_filters, hidden_size)
+            if config.has_projection(hidden_size)
+            else None
         )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new parameters as bilm-tf does (`bilm/training.py`)."""
+        """Draws new parameters as bilm-tf does (`bilm/training.py`), which has no word table."""
         with torch.no_grad():
             nn.init.uniform_(self.character_embedding.weight, -1.0, 1.0)
             self.character_embedding.weight[0] = 0.0
+        if self.word_embedding is not None:
+            # of about length 1
+            nn.init.normal_(self.word_embedding.weight, std=1.0 / math.sqrt(self.config.word_size))
         for convolution, (width, _) in zip(self.convolutions, self.config.filters):
             weight = convolution.get_parameter("weight")
             if self.config.activation == "relu":
@@ -101,7 +111,8 @@ class CharCnn(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, of shape (..., characters), from 0 and below `config.num_characters`.
+            int64, of shape (..., characters), from 0 and below `config.num_characters`; with a
+            word table the last two are a word's number, see `CharacterMapper`.
 
         # Returns
 
@@ -122,8 +133,7 @@ class CharCnn(nn.Module):
         tokens = character_ids.reshape(-1, characters)
         if torch.jit.is_tracing():
             # a trace serves other words too, so nothing in it may rest on these
-            maxima = self._maxima(tokens, characters, self._filter_weight())
-            return self._from_maxima(maxima).reshape(*leading, -1)
+            return self._projected(tokens, self._filtered(tokens)).reshape(*leading, -1)
         if tokens.device.type == "cpu":
             vectors, places = self._distinct_on_cpu(tokens)
         else:
@@ -155,6 +165,14 @@ class CharCnn(nn.Module):
         """
         self._needed_cache().load(path, list(self.parameters()))
 
+    def clear_cache(self) -> None:
+        """
+        Forgets all word vectors, so that what is computed next depends, to the last bit, on no
+        earlier call.
+        """
+        if self._cache is not None:
+            self._cache = WordCache(self._cache.size)
+
     def _needed_cache(self) -> WordCache:
         if self._cache is None:
             raise ValueError("The character encoder has no cache: its cache_size must be above 0")
@@ -164,7 +182,7 @@ class CharCnn(nn.Module):
         """Returns (words, hidden_size), of the different ones, and each token's place therein."""
         characters = tokens.size(1)
         # an id out of range stays so, for the embedding to refuse
-        rows = tokens.clamp(-1, self.config.num_characters).to(torch.int16).numpy()
+        rows = tokens.clamp(-1, _LARGEST_ID).to(torch.int16).numpy()
         numbers: dict[bytes, int] = {}
         # a dict over rows' bytes takes a third of the time of torch.unique
         places = [
@@ -185,6 +203,9 @@ class CharCnn(nn.Module):
 
     def _computed(self, words: torch.Tensor) -> torch.Tensor:
         """Returns (words, hidden_size); words of like length are computed together."""
+        if not self.config.filters:
+            return self._projected(words, self._filtered(words))
+        numbered, words = words, self._characters(words)
         # the last character fills up a word: past its first window all others are the same
         filling = words == words[:, -1:]
         # (words,)
@@ -200,7 +221,20 @@ class CharCnn(nn.Module):
         # (words,), each word's place in that order
         places = torch.empty_like(order)
         places[order] = torch.arange(order.numel(), device=order.device)
-        return self._from_maxima(torch.cat(maxima))[places]
+        return self._projected(numbered, self._from_maxima(torch.cat(maxima))[places])
+
+    def _characters(self, words: torch.Tensor) -> torch.Tensor:
+        return words if self.word_embedding is None else words[:, :-WORD_DIGITS]
+
+    def _filtered(self, words: torch.Tensor) -> torch.Tensor:
+        """Returns (words, num_filters) in one computation."""
+        if not self.config.filters:
+            # (words, 0)
+            return self.character_embedding.weight.new_empty(words.size(0), 0)
+        characters = self._characters(words)
+        return self._from_maxima(
+            self._maxima(characters, characters.size(1), self._filter_weight())
+        )
 
     def _filter_weight(self) -> torch.Tensor:
         """All filters as one, 0 where they are narrower: (num_filters, widest * embedding_size)."""
@@ -242,8 +276,17 @@ class CharCnn(nn.Module):
         words = _ACTIVATIONS[self.config.activation](maxima + bias)
         for highway in self.highways:
             words = highway(words)
+        return words
+
+    def _projected(self, words: torch.Tensor, filtered: torch.Tensor) -> torch.Tensor:
+        """Returns (words, hidden_size) of words by their ids and what the filters give."""
+        if self.word_embedding is not None:
+            # the mask has no number, and its vector does not count
+            numbers = word_numbers(words).clamp(min=0)
+            # (words, word_size + num_filters)
+            filtered = torch.cat([self.word_embedding(numbers), filtered], dim=-1)
         # (words, hidden_size)
-        return words if self.projection is None else self.projection(words)
+        return filtered if self.projection is None else self.projection(filtered)
 
 
 def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, int]]:

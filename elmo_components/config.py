@@ -1,14 +1,15 @@
 """The numbers that define a biLM, read from and written to the published `options.json` form."""
 
 import logging
+import reprlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig", "read_alphabet"]
+__all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig", "read_alphabet", "read_words"]
 
 # 256 bytes, two sentence marks, two word marks, padding; every id is one higher than in bilm-tf,
 # so that 0 can be the mask: 261 ids in the weights, 262 at inference.
@@ -18,8 +19,23 @@ MAX_CHARACTERS = 50
 PADDING_ID = 261
 # Ids are kept as int16, and one number beyond them all must fit too.
 MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
+# With a word table, a word's number stands behind its characters in so many digits.
+WORD_DIGITS = 2
 
 ACTIVATIONS = ("relu", "tanh")
+
+BYTES = "bytes"
+CODE_POINTS = "code_points"
+UNITS = (BYTES, CODE_POINTS)
+# What stands for every word that a table does not have, as ELMoForManyLangs writes it.
+UNKNOWN_WORD = "<oov>"
+
+# A file may say anything, and a list of its parameters is made before it is held to them.
+MAX_LAYERS = 100
+# The largest number that float32 holds.
+MAX_CLIP = 3.4028234663852886e38
+# How many mistakes in options an error lists.
+MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,14 @@ class CharCnnConfig:
     alphabet : `str`
         The characters with ids of their own, 262 and up; see `CharacterMapper`. "" for the
         published scheme.
+    units : `str`
+        "bytes"; or, as in ELMoForManyLangs, "code_points". See `CharacterMapper`.
+    words : `str`
+        With code points, the words that have vectors of their own beside those of their
+        characters, one a line, "<oov>" for all others among them; "" for none. Without filters,
+        and an `embedding_size` of 0, words have these vectors alone.
+    word_size : `int`
+        The size of such a vector; 0 where there are none.
     """
 
     embedding_size: int
@@ -47,24 +71,46 @@ class CharCnnConfig:
     num_highway_layers: int
     activation: str
     alphabet: str = ""
+    units: str = BYTES
+    words: str = ""
+    word_size: int = 0
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"The activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}"
             )
+        if read_words(self.words, units=self.units) != self.words:
+            raise ValueError("The words of a table must not end with an end of a line")
+        if (self.word_size > 0) != bool(self.words) or self.word_size < 0:
+            raise ValueError(
+                "word_size must be 1 or more where there are words, and 0 where there are none; "
+                f"found {self.word_size} and {self.num_words} words"
+            )
+        by_words_alone = not (self.embedding_size or self.filters or self.num_highway_layers)
+        if not (self.words and by_words_alone):
+            self._check_convolutions()
+        if read_alphabet(self.alphabet, units=self.units) != self.alphabet:
+            raise ValueError("An alphabet must have no white space in it")
+
+    def _check_convolutions(self) -> None:
         _check_positive(self, "embedding_size")
         if not self.filters or any(width < 1 or number < 1 for width, number in self.filters):
             raise ValueError(
                 "The filters must be pairs of a width and a number, both 1 or more; "
-                f"found {self.filters!r}"
+                f"found {_shown(self.filters)}"
+            )
+        if len(self.filters) > MAX_LAYERS:
+            raise ValueError(
+                f"There must be at most {MAX_LAYERS} pairs of filters; found {len(self.filters)}"
             )
         if max(width for width, _ in self.filters) > MAX_CHARACTERS:
             raise ValueError(f"No filter may be wider than a word's {MAX_CHARACTERS} characters")
-        if self.num_highway_layers < 0:
-            raise ValueError(f"num_highway_layers must be 0 or more; {self.num_highway_layers}")
-        if read_alphabet(self.alphabet) != self.alphabet:
-            raise ValueError("An alphabet must have no white space in it")
+        if not 0 <= self.num_highway_layers <= MAX_LAYERS:
+            raise ValueError(
+                f"num_highway_layers must be 0 or more, and at most {MAX_LAYERS}; found "
+                f"{self.num_highway_layers}"
+            )
 
     @property
     def num_characters(self) -> int:
@@ -73,8 +119,25 @@ class CharCnnConfig:
 
     @property
     def num_filters(self) -> int:
-        """The number of filters of all widths: the size of a word before its projection."""
+        """The number of filters of all widths: the size of what a word's characters give."""
         return sum(number for _, number in self.filters)
+
+    @property
+    def num_words(self) -> int:
+        """How many words have vectors of their own."""
+        return self.words.count("\n") + 1 if self.words else 0
+
+    @property
+    def ids_per_word(self) -> int:
+        """How many ids a word has: its 50 characters', and with words its number's digits."""
+        return MAX_CHARACTERS + (WORD_DIGITS if self.words else 0)
+
+    def has_projection(self, hidden_size: int) -> bool:
+        """
+        Whether a word's vector is projected to `hidden_size`: in bilm-tf where the size is another,
+        in ELMoForManyLangs always.
+        """
+        return self.units == CODE_POINTS or self.num_filters != hidden_size
 
 
 @dataclass(frozen=True)
@@ -106,10 +169,14 @@ class LstmConfig:
 
     def __post_init__(self) -> None:
         _check_positive(self, "hidden_size", "cell_size", "num_layers")
+        if self.num_layers > MAX_LAYERS:
+            raise ValueError(f"num_layers must be at most {MAX_LAYERS}; found {self.num_layers}")
         for name in ("cell_clip", "projection_clip"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, or absent for none; found {value!r}")
+            if value is not None and not 0 < value <= MAX_CLIP:
+                raise ValueError(
+                    f"{name} must be above 0 and finite, or absent for none; found {value!r}"
+                )
 
 
 @dataclass(frozen=True)
@@ -150,10 +217,14 @@ class ElmoConfig:
         if options.get("bidirectional") is False:
             problems.append("bidirectional is false, and ELMo has two directions")
         _check_filters(char_cnn.get("filters"), problems)
-        alphabet = _read_alphabet(char_cnn, problems)
+        units = _read_units(char_cnn, problems)
+        alphabet = _read_text(char_cnn, "alphabet", read_alphabet, units, problems)
+        words = _read_text(char_cnn, "words", read_words, units, problems)
         _check_character_numbers(char_cnn, NUM_CHARACTERS + len(alphabet), problems)
         if problems:
-            raise ValueError("The options cannot be used: " + "; ".join(problems))
+            more = len(problems) - MAX_PROBLEMS
+            shown = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
+            raise ValueError("The options cannot be used: " + "; ".join(shown))
         return cls(
             char_cnn=CharCnnConfig(
                 embedding_size=embedding["dim"],
@@ -161,6 +232,9 @@ class ElmoConfig:
                 num_highway_layers=char_cnn.get("n_highway") or 0,
                 activation=char_cnn["activation"],
                 alphabet=alphabet,
+                units=units,
+                words=words,
+                word_size=char_cnn.get("word_dim", 0),
             ),
             lstm=LstmConfig(
                 hidden_size=lstm["projection_dim"],
@@ -175,10 +249,15 @@ class ElmoConfig:
 
     def to_options(self) -> dict[str, Any]:
         """
-        Returns the numbers in the form of a published `options.json`, for inference. Where there is
-        an alphabet, `char_cnn.alphabet` has its characters.
+        Returns the numbers in the form of a published `options.json`, for inference. What no
+        published one has, an alphabet, code points or words, stands in `char_cnn` where it is.
         """
-        alphabet = self.char_cnn.alphabet
+        cnn = self.char_cnn
+        beyond_published: dict[str, Any] = {
+            **({"alphabet": cnn.alphabet} if cnn.alphabet else {}),
+            **({"units": cnn.units} if cnn.units != BYTES else {}),
+            **({"word_dim": cnn.word_size, "words": cnn.words} if cnn.words else {}),
+        }
         return {
             "lstm": {
                 "use_skip_connections": self.lstm.skip_connections,
@@ -189,34 +268,38 @@ class ElmoConfig:
                 "proj_clip": self.lstm.projection_clip,
             },
             "char_cnn": {
-                "activation": self.char_cnn.activation,
-                "embedding": {"dim": self.char_cnn.embedding_size},
-                "filters": [list(pair) for pair in self.char_cnn.filters],
+                "activation": cnn.activation,
+                "embedding": {"dim": cnn.embedding_size},
+                "filters": [list(pair) for pair in cnn.filters],
                 "max_characters_per_token": MAX_CHARACTERS,
-                "n_characters": self.char_cnn.num_characters,
-                "n_highway": self.char_cnn.num_highway_layers,
-                **({"alphabet": alphabet} if alphabet else {}),
+                "n_characters": cnn.num_characters,
+                "n_highway": cnn.num_highway_layers,
+                **beyond_published,
             },
         }
 
 
-def read_alphabet(text: str) -> str:
+def read_alphabet(text: str, *, units: str = BYTES) -> str:
     """
     Returns the characters of an alphabet in the order of their ids: those of a text, such as a file
-    of one a line, in which white space does not count.
+    of one a line, in which white space does not count; with code points, line ends alone do not.
 
     # Raises
 
-    `ValueError` for a character that comes twice or that UTF-8 cannot encode, or for too many.
+    `ValueError` for a character that comes twice or that UTF-8 cannot encode, for too many, and for
+    other units.
     """
-    alphabet = "".join(text.split())
+    _check_units(units)
+    alphabet = "".join(text.split()) if units == BYTES else text.replace("\n", "")
     if len(alphabet) > MAX_ALPHABET:
         raise ValueError(
             f"An alphabet must have at most {MAX_ALPHABET} characters; found {len(alphabet)}"
         )
     again = [character for character, count in Counter(alphabet).items() if count > 1]
     if again:
-        raise ValueError(f"An alphabet must have each character once; found more of {again}")
+        raise ValueError(
+            f"An alphabet must have each character once; found more of {_shown(again)}"
+        )
     try:
         alphabet.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -224,10 +307,45 @@ def read_alphabet(text: str) -> str:
     return alphabet
 
 
+def read_words(text: str, *, units: str) -> str:
+    """
+    Returns the words of a word table, one a line in the order of their rows, from such a text,
+    whose last line may end.
+
+    # Raises
+
+    `ValueError` for a word that is empty or comes twice or that UTF-8 cannot encode, for words
+    without "<oov>", and for words with other units than code points.
+    """
+    _check_units(units)
+    if not text:
+        return text
+    if units != CODE_POINTS:
+        raise ValueError(f"Where there are words, units must be {CODE_POINTS!r}; found {units!r}")
+    text = text.removesuffix("\n")
+    words = text.split("\n")
+    known = set(words)
+    if len(known) != len(words):
+        again = [word for word, count in Counter(words).items() if count > 1]
+        raise ValueError(f"A word table must have each word once; found more of {_shown(again)}")
+    if "" in known or UNKNOWN_WORD not in known:
+        raise ValueError(f"A word table must have {UNKNOWN_WORD} in it, and no empty word")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"A word table must be text that UTF-8 can encode: {error}") from error
+    return text
+
+
+def _check_units(units: str) -> None:
+    if units not in UNITS:
+        raise ValueError(f"units must be one of {', '.join(UNITS)}; found {_shown(units)}")
+
+
 _NUMBER = (int, float, type(None))
 _OPTIONAL = frozenset(
     {"n_highway", "cell_clip", "proj_clip", "use_skip_connections", "max_characters_per_token"}
-    | {"n_characters", "alphabet"}
+    | {"n_characters", "alphabet", "units", "word_dim", "words"}
 )
 _CHAR_CNN_KEYS: dict[str, Any] = {
     "activation": str,
@@ -237,6 +355,9 @@ _CHAR_CNN_KEYS: dict[str, Any] = {
     "max_characters_per_token": int,
     "n_characters": int,
     "n_highway": (int, type(None)),
+    "units": str,
+    "word_dim": int,
+    "words": str,
 }
 _LSTM_KEYS: dict[str, Any] = {
     "use_skip_connections": (bool, type(None)),
@@ -259,10 +380,11 @@ def _section(
     section = options.get(name)
     path = path + name
     if not isinstance(section, Mapping):
-        problems.append(f"{path} must be an object; found {section!r}")
+        problems.append(f"{path} must be an object; found {_shown(section)}")
         return {}
     for key in sorted(set(section) - set(keys)):
-        problems.append(f"{path}.{key} is not known (known: {', '.join(sorted(keys))})")
+        known = ", ".join(sorted(keys))
+        problems.append(f"{path}.{_shown(key)[1:-1]} is not known (known: {known})")
     for key, types in keys.items():
         if key not in section:
             if key not in _OPTIONAL:
@@ -270,7 +392,7 @@ def _section(
         elif not isinstance(section[key], types) or (
             isinstance(section[key], bool) and key != "use_skip_connections"
         ):
-            problems.append(f"{path}.{key} has the wrong type: {section[key]!r}")
+            problems.append(f"{path}.{key} has the wrong type: {_shown(section[key])}")
     return section
 
 
@@ -280,19 +402,37 @@ def _check_filters(filters: Any, problems: list[str]) -> None:
             if (
                 not isinstance(pair, (list, tuple))
                 or len(pair) != 2
-                or not all(isinstance(number, int) for number in pair)
+                or not all(type(number) is int for number in pair)
             ):
-                problems.append(f"char_cnn.filters must hold pairs [width, number]; found {pair!r}")
+                problems.append(
+                    f"char_cnn.filters must hold pairs [width, number]; found {_shown(pair)}"
+                )
 
 
-def _read_alphabet(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
-    text = char_cnn.get("alphabet", "")
+def _read_units(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
+    units = char_cnn.get("units", BYTES)
+    if units in UNITS:
+        return str(units)
+    # another type is among the problems already
+    if isinstance(units, str):
+        problems.append(f"char_cnn.units must be one of {', '.join(UNITS)}; found {_shown(units)}")
+    return BYTES
+
+
+def _read_text(
+    char_cnn: Mapping[str, Any],
+    key: str,
+    read: Callable[..., str],
+    units: str,
+    problems: list[str],
+) -> str:
+    text = char_cnn.get(key, "")
     # another type is among the problems already
     if isinstance(text, str):
         try:
-            return read_alphabet(text)
+            return read(text, units=units)
         except ValueError as error:
-            problems.append(f"char_cnn.alphabet: {error}")
+            problems.append(f"char_cnn.{key}: {error}")
     return ""
 
 
@@ -317,6 +457,13 @@ def _check_character_numbers(char_cnn: Mapping[str, Any], wanted: int, problems:
             f"char_cnn.n_characters must be {wanted}; found {number!r}: it is {NUM_CHARACTERS} and "
             f"the number of characters in char_cnn.alphabet, {wanted - NUM_CHARACTERS}"
         )
+
+
+def _shown(value: object) -> str:
+    # as short as can be read, whatever it is
+    shorter = reprlib.Repr()
+    shorter.maxstring = shorter.maxother = shorter.maxlong = 60
+    return shorter.repr(value)
 
 
 def _check_positive(config: Any, *names: str) -> None:

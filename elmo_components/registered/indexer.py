@@ -11,7 +11,7 @@ from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
 from elmo_components.characters import CharacterMapper, join_ids
-from elmo_components.config import MAX_CHARACTERS, read_alphabet
+from elmo_components.config import BYTES, read_alphabet, read_words
 
 __all__ = ["ElmoCharacterIndexer"]
 
@@ -25,7 +25,7 @@ _text_of = attrgetter("text")
 class ElmoCharacterIndexer(TokenIndexer):
     """
     Maps each token to the 50 character ids that ELMo reads: 1 to 261, with an alphabet more, and 0
-    for padding.
+    for padding; with a word table two more ids follow.
 
     A token's ids are one array that equal tokens share, and a sentence's become a tensor in one
     step. Tokens may be AllenNLP's or spaCy's.
@@ -39,6 +39,10 @@ class ElmoCharacterIndexer(TokenIndexer):
     alphabet : `str`
         The biLM's `char_cnn.alphabet`: Jsonnet's `importstr` of an `alphabet.txt`, or taken from
         the options. It stands in the configuration so that an archive needs no other file.
+    units : `str`
+        The biLM's `char_cnn.units`: "bytes" or "code_points". See `CharacterMapper`.
+    words : `str`
+        The biLM's `char_cnn.words`, one a line; "" for none.
     token_min_padding_length : `int`
         See `TokenIndexer`.
     """
@@ -48,14 +52,18 @@ class ElmoCharacterIndexer(TokenIndexer):
         tokens_to_add: Optional[dict[str, int]] = None,
         token_min_padding_length: int = 0,
         alphabet: str = "",
+        units: str = BYTES,
+        words: str = "",
     ) -> None:
         super().__init__(token_min_padding_length)
         try:
-            self._mapper = CharacterMapper(tokens_to_add=tokens_to_add, alphabet=alphabet)
+            self._mapper = CharacterMapper(
+                tokens_to_add=tokens_to_add, alphabet=alphabet, units=units, words=words
+            )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         self._tokens_to_add = tokens_to_add
-        self._alphabet = read_alphabet(alphabet)
+        self._scheme = units, read_alphabet(alphabet, units=units), read_words(words, units=units)
 
     def count_vocab_items(self, token: Token, counter: dict[str, dict[str, int]]) -> None:
         """Counts nothing: character ids need no vocabulary."""
@@ -65,25 +73,28 @@ class ElmoCharacterIndexer(TokenIndexer):
         return {OUTPUT_KEY: []}
 
     def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
-        """Returns, under "elmo_tokens", a read-only int16 array of shape (50,) for each token."""
+        """
+        Returns, under "elmo_tokens", a read-only int16 array of shape (50,), with a word table
+        (52,), for each token.
+        """
         return {OUTPUT_KEY: self._mapper.sentence_ids(map(_text_of, tokens))}
 
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:
-        """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50)."""
+        """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50), or 52."""
         length = padding_lengths[OUTPUT_KEY]
         kept = tokens[OUTPUT_KEY][:length]
         # (time, characters)
-        ids = numpy.zeros((length, MAX_CHARACTERS), dtype=numpy.int64)
-        ids[: len(kept)] = join_ids(kept)
+        ids = numpy.zeros((length, self._mapper.ids_per_word), dtype=numpy.int64)
+        ids[: len(kept)] = join_ids(kept, ids_per_word=self._mapper.ids_per_word)
         return {OUTPUT_KEY: torch.from_numpy(ids)}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ElmoCharacterIndexer):
             return NotImplemented
-        return (self._tokens_to_add, self._token_min_padding_length, self._alphabet) == (
+        return (self._tokens_to_add, self._token_min_padding_length, self._scheme) == (
             other._tokens_to_add,
             other._token_min_padding_length,
-            other._alphabet,
+            other._scheme,
         )
