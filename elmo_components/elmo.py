@@ -20,6 +20,9 @@ from elmo_components.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]
 
+# Words computed at once where they are no sentence.
+WORDS = 1024
+
 
 class ElmoOutput(TypedDict):
     """
@@ -116,14 +119,14 @@ class Elmo(nn.Module):
             for _ in range(num_output_representations)
         )
         self.dropout = nn.Dropout(dropout)
-        self._characters = CharacterMapper(alphabet=config.char_cnn.alphabet)
+        self._characters = CharacterMapper.of(config.char_cnn)
 
     @classmethod
     def from_pretrained(
         cls,
         path: Union[str, os.PathLike],
         *,
-        options: Optional[Mapping] = None,
+        options: Union[Mapping, str, os.PathLike, None] = None,
         num_output_representations: int = 1,
         dropout: float = 0.5,
         do_layer_norm: bool = False,
@@ -139,10 +142,13 @@ class Elmo(nn.Module):
         # Parameters
 
         path : `Union[str, os.PathLike]`
-            A .safetensors file of this package, an HDF5 file of weights, or a folder that holds
-            options and weights; or "english", for the model that comes with the package.
-        options : `Optional[Mapping]`
-            The contents of the `options.json` of HDF5 weights; `None` when it stands beside them.
+            A .safetensors file of this package, an HDF5 file of weights, a folder that holds
+            options and weights, or an AllenNLP archive; an `https://` address of one of these; or a
+            name: "english", which comes with the package, or AllenNLP's "small", "medium",
+            "original", "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
+        options : `Union[Mapping, str, os.PathLike, None]`
+            The contents of the `options.json` of HDF5 weights or of an archive that does not say
+            them, or where it is; `None` when it stands beside them.
 
         The other parameters are the constructor's.
 
@@ -150,7 +156,11 @@ class Elmo(nn.Module):
 
         `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
         """
-        config = None if options is None else ElmoConfig.from_options(options)
+        config = None
+        if isinstance(options, Mapping):
+            config = ElmoConfig.from_options(options)
+        elif options is not None:
+            config = checkpoints.read_options(options)
         checkpoint = checkpoints.load(path, config)
         elmo = cls(
             checkpoint.config,
@@ -233,6 +243,16 @@ class Elmo(nn.Module):
         return embed_sentences(
             self.bilm, self._characters, sentences, layers=layers, batch_size=batch_size
         )
+
+    def remember(self, words: Sequence[str]) -> None:
+        """
+        Computes words' vectors, which the character encoder keeps for later where it is frozen and
+        on a CPU: as many as `word_cache_size`. What is embedded stays the same.
+        """
+        with torch.no_grad():
+            for start in range(0, len(words), WORDS):
+                ids = self._characters.batch_ids([words[start : start + WORDS]])
+                self.bilm.char_cnn(ids.to(next(self.bilm.parameters()).device))
 
     def embed_stream(
         self,

@@ -224,3 +224,18 @@ def test_words_are_mapped_by_the_models_own_alphabet(tiny: Elmo) -> None:
     expected = CharacterMapper(alphabet="中国").batch_ids([["中", "国", "人"]])
     layers = elmo.bilm(expected).layers[:, 0, 1:-1]
     torch.testing.assert_close(torch.from_numpy(vectors), layers.detach())
+
+
+def test_words_that_are_remembered_are_not_computed_again(
+    tiny: Elmo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expected,) = tiny.embed(SENTENCES[:1])
+    tiny.bilm.char_cnn.clear_cache()
+    tiny.remember(SENTENCES[0])
+    tiny.embed([[]])
+    monkeypatch.setattr(tiny.bilm.char_cnn, "_computed", None)
+    numpy.testing.assert_allclose(tiny.embed(SENTENCES[:1])[0], expected, rtol=0.0, atol=1e-6)
+    # what is forgotten is
+    tiny.bilm.char_cnn.clear_cache()
+    with pytest.raises(TypeError, match="not callable"):
+        tiny.embed(SENTENCES[:1])

@@ -7,33 +7,29 @@ from typing import Optional, Union
 
 import torch
 
-from elmo_components.checkpoints import bilm_tf, native
+from elmo_components.checkpoints import allennlp_archive, bilm_tf, many_langs, native
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
-from elmo_components.checkpoints.shipped import ENGLISH, resolve
+from elmo_components.checkpoints.download import fetch, is_address
+from elmo_components.checkpoints.names import resolve
 from elmo_components.config import ElmoConfig
 
-__all__ = ["ENGLISH", "Checkpoint", "CheckpointError", "identify", "load", "save"]
+__all__ = ["Checkpoint", "CheckpointError", "identify", "load", "read_options", "save"]
 
-FORMATS = (native, bilm_tf)
+FORMATS = (native, many_langs, bilm_tf, allennlp_archive)
+# What a folder can be written as.
+FOLDER_FORMATS = {"bilm_tf": bilm_tf.save, "many_langs": many_langs.save}
 
 
 def identify(path: Union[str, os.PathLike]) -> ModuleType:
     """
-    Returns the module of the format of what stands at `path`, or comes with the package under that
-    name.
+    Returns the module of the format of what stands at `path`, which may be an address or a name
+    too: see `load`.
 
     # Raises
 
     `FileNotFoundError` when nothing is there, `CheckpointError` when it is of no known format.
     """
-    path = resolve(path)
-    for checkpoint_format in FORMATS:
-        if checkpoint_format.matches(path):
-            return checkpoint_format
-    raise CheckpointError(
-        f"{path} is of no known format: it must be a .safetensors file of this package, an HDF5 "
-        "file of weights with its options beside it, or a folder with such a pair"
-    )
+    return _format_of(resolve(path))
 
 
 def load(
@@ -45,8 +41,11 @@ def load(
     # Parameters
 
     path : `Union[str, os.PathLike]`
-        A .safetensors file, an HDF5 file of weights, or a folder that holds options and weights;
-        or `ENGLISH`, "english", for the model that comes with the package.
+        A .safetensors file, an HDF5 file of weights, a folder or a zip that holds options and
+        weights, an ELMoForManyLangs model, or an AllenNLP archive or training folder; the
+        `https://` address of one of these, or the name of one in `names.SHIPPED` or
+        `names.PUBLISHED`. What is downloaded is kept in the cache of the `cached_path` package, and
+        HDF5 weights' options come along.
     config : `Optional[ElmoConfig]`
         The architecture it must have; `None` for the one that is found with it.
     softmax : `bool`
@@ -57,11 +56,23 @@ def load(
 
     `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
     """
-    path = resolve(path)
-    checkpoint = identify(path).load(path, config, softmax=softmax)
+    path = resolve(path, options_needed=config is None)
+    checkpoint = _format_of(path).load(path, config, softmax=softmax)
     if config is not None:
         check_agreement(checkpoint.config, config, path)
     return checkpoint
+
+
+def read_options(path: Union[str, os.PathLike]) -> ElmoConfig:
+    """
+    Returns the numbers in the `options.json` at a path or an address.
+
+    # Raises
+
+    `FileNotFoundError`, or `CheckpointError` for what cannot be downloaded or used.
+    """
+    name = os.fspath(path)
+    return bilm_tf.read_options(fetch(name) if is_address(name) else Path(path))
 
 
 def save(
@@ -69,29 +80,46 @@ def save(
     path: Union[str, os.PathLike],
     *,
     dtype: torch.dtype = torch.float32,
+    folder_format: str = "bilm_tf",
 ) -> None:
     """
     Writes a checkpoint, to a file in the package's own format where `path` ends in
-    .safetensors, else to a folder as `options.json`, `weights.hdf5` and, where the vocabulary is
-    known, `vocab.txt`.
+    .safetensors, else to a folder.
 
     # Parameters
 
     dtype : `torch.dtype`
         How numbers are stored: float32; or float16, in the package's own format only, which halves
         the file and rounds them.
+    folder_format : `str`
+        "bilm_tf" for `options.json`, `weights.hdf5` and, where the vocabulary is known,
+        `vocab.txt`; "many_langs" for the files of ELMoForManyLangs.
 
     # Raises
 
-    `CheckpointError` for what cannot be stored, and `ValueError` for another dtype.
+    `CheckpointError` for what cannot be stored, and `ValueError` for another dtype or format.
     """
     path = Path(path)
+    if folder_format not in FOLDER_FORMATS:
+        names = ", ".join(FOLDER_FORMATS)
+        raise ValueError(f"The folder_format must be one of {names}; found {folder_format!r}")
     if path.suffix == native.SUFFIX:
         native.save(checkpoint, path, dtype=dtype)
     elif dtype == torch.float32:
-        bilm_tf.save(checkpoint, path)
+        FOLDER_FORMATS[folder_format](checkpoint, path)
     else:
         raise ValueError(
-            f"The published format must hold torch.float32; found {dtype}. A path that ends in "
+            f"A folder must hold torch.float32; found {dtype}. A path that ends in "
             f"{native.SUFFIX} takes torch.float16 too"
         )
+
+
+def _format_of(path: Path) -> ModuleType:
+    for checkpoint_format in FORMATS:
+        if checkpoint_format.matches(path):
+            return checkpoint_format
+    raise CheckpointError(
+        f"{path} is of no known format: it must be a .safetensors file of this package, an HDF5 "
+        "file of weights with its options beside it, a folder or a zip with such a pair or with an "
+        "ELMoForManyLangs model, or an AllenNLP model.tar.gz or the folder of a training"
+    )

@@ -9,7 +9,7 @@ import pytest
 import safetensors
 
 from elmo_components import Elmo, checkpoints
-from elmo_components.checkpoints.shipped import ENGLISH, FILES, resolve
+from elmo_components.checkpoints.names import ENGLISH, SHIPPED, resolve
 from elmo_components.config import ElmoConfig
 from tests.conftest import ROOT
 
@@ -26,19 +26,19 @@ def test_its_name_stands_for_its_file_unless_something_stands_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert resolve(ENGLISH) == resolve(Path(ENGLISH)) == FILES[ENGLISH]
+    assert resolve(ENGLISH) == resolve(Path(ENGLISH)) == SHIPPED[ENGLISH]
     Path(ENGLISH).mkdir()
     assert resolve(ENGLISH) == Path(ENGLISH)
 
 
 def test_another_name_is_an_error_that_lists_those_there_are() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint at klingon.*it has 'english'"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at klingon.*names 'english'"):
         checkpoints.load("klingon")
 
 
 def test_it_is_small_and_in_float16() -> None:
-    assert FILES[ENGLISH].stat().st_size <= MOST_BYTES
-    with safetensors.safe_open(FILES[ENGLISH], framework="numpy") as file:
+    assert SHIPPED[ENGLISH].stat().st_size <= MOST_BYTES
+    with safetensors.safe_open(SHIPPED[ENGLISH], framework="numpy") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
 
 
@@ -49,7 +49,7 @@ def test_its_architecture_is_the_one_in_the_configurations(english: Elmo) -> Non
 
 
 def test_its_card_and_licences_stand_beside_it() -> None:
-    card = FILES[ENGLISH].with_name("README.md").read_text(encoding="utf-8")
+    card = SHIPPED[ENGLISH].with_name("README.md").read_text(encoding="utf-8")
     for word in ("CC BY-SA", "public domain", "perplexity", "Limits"):
         assert word in card
 

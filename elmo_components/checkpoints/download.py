@@ -1,0 +1,133 @@
+"""Files at addresses, each downloaded whole once into the cache of the `cached_path` package."""
+
+import hashlib
+import http.client
+import logging
+import os
+import re
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Optional
+from urllib.parse import urlparse
+
+from elmo_components.checkpoints.checkpoint import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["base_name", "fetch", "is_address"]
+
+# The folder in the cache where files that were checked stand under their own names.
+FOLDER = "elmo_components"
+# How long to wait for a server to say how large a file is, in seconds.
+PATIENCE = 30.0
+BLOCK = 1 << 20
+
+
+def is_address(source: str) -> bool:
+    """Whether `source` is an address from which files are downloaded."""
+    return source.startswith(("https://", "http://"))
+
+
+def base_name(address: str) -> str:
+    """Returns the name of the file at an address, of which only plain characters stay."""
+    name = urlparse(address).path.rpartition("/")[2]
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
+
+
+def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] = None) -> Path:
+    """
+    Returns where the file at an address is on this machine, under its own name; it is downloaded
+    unless it is in the cache. Without a network, what is in the cache is taken.
+
+    # Parameters
+
+    address : `str`
+        An `https://` or `http://` address.
+    sha256 : `Optional[str]`
+        What it must have; `None` where that is not known.
+    beside : `Optional[Path]`
+        A file that was fetched before, in whose folder it is wanted.
+
+    # Raises
+
+    `CheckpointError` for what cannot be downloaded, is shorter than the server says, or has another
+    sha256; nothing of it stays in the cache.
+    """
+    try:
+        cached = _cached(address)
+        folder = cached.parent / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:16]
+        place = (folder if beside is None else beside.parent) / base_name(address)
+        is_new = not (place.exists() and os.path.samefile(place, cached))
+        problem = _problem(cached, address, sha256, is_new=is_new)
+        if problem is not None:
+            for path in (place, cached, cached.with_name(f"{cached.name}.json")):
+                path.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{address} {problem}; it was removed from the cache. Try again, or download it by "
+                "other means and give its path"
+            )
+        if is_new:
+            _place(cached, place)
+    # the errors of `requests`, which cached_path uses, are OSErrors
+    except OSError as error:
+        raise CheckpointError(
+            f"{address} cannot be downloaded: {type(error).__name__}: {error}. Check the address "
+            "and the network, or download it by other means and give its path"
+        ) from error
+    return place
+
+
+def _cached(address: str) -> Path:
+    from cached_path import cached_path
+
+    return Path(cached_path(address, quiet=not sys.stderr.isatty()))
+
+
+def _problem(path: Path, address: str, sha256: Optional[str], *, is_new: bool) -> Optional[str]:
+    if sha256 is not None:
+        found = _sha256(path)
+        if found != sha256:
+            return f"must have the sha256 {sha256}; found {found}, in {path.stat().st_size:,} bytes"
+    elif is_new:
+        # an older urllib3 takes an interrupted download for a whole one
+        wanted, size = _declared_size(address), path.stat().st_size
+        if wanted is not None and wanted != size:
+            return f"must have {wanted:,} bytes; found {size:,}"
+    return None
+
+
+def _declared_size(address: str) -> Optional[int]:
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            size = response.headers.get("Content-Length", "")
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        logger.warning("%s: its size could not be asked for: %s", address, error)
+        return None
+    return int(size) if size.isdecimal() else None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _place(cached: Path, place: Path) -> None:
+    """Gives a file in the cache its own name, without a second copy where that can be."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        try:
+            os.link(cached, temporary)
+        except OSError:
+            # some file systems have no links
+            shutil.copyfile(cached, temporary)
+        os.replace(temporary, place)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""Where a checkpoint is: at a path, at an address, or under the name of one that is known."""
+
+import logging
+import os
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+from elmo_components.checkpoints.checkpoint import CheckpointError
+from elmo_components.checkpoints.download import base_name, fetch, is_address
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["ENGLISH", "PUBLISHED", "SHIPPED", "Published", "resolve"]
+
+# weights/README.md is its card
+ENGLISH = "english"
+# Those that come with the package.
+SHIPPED = {ENGLISH: Path(__file__).parent.parent / "weights" / "english.safetensors"}
+
+HDF5_SUFFIXES = (".hdf5", ".h5")
+
+
+class Published(NamedTuple):
+    """
+    A checkpoint that AllenNLP hosts.
+
+    # Parameters
+
+    weights, options : `str`
+        The addresses of its two files.
+    sha256 : `Optional[str]`
+        That of the weights, where it is known.
+    """
+
+    weights: str
+    options: str
+    sha256: Optional[str] = None
+
+
+_ALLENNLP = "https://allennlp.s3.amazonaws.com/models/elmo"
+
+
+def _english(name: str, sha256: Optional[str] = None) -> Published:
+    path = f"{_ALLENNLP}/{name}/elmo_{name}"
+    return Published(f"{path}_weights.hdf5", f"{path}_options.json", sha256)
+
+
+# docs/formats.md says where these addresses were found.
+PUBLISHED = {
+    "small": _english(
+        "2x1024_128_2048cnn_1xhighway",
+        "747ba97abce8a5f446558369e10bb0f7931437a46867476fdd156f5d7f576229",
+    ),
+    "medium": _english("2x2048_256_2048cnn_1xhighway"),
+    "original": _english("2x4096_512_2048cnn_2xhighway"),
+    "original-5.5b": _english("2x4096_512_2048cnn_2xhighway_5.5B"),
+    "pubmed": Published(
+        f"{_ALLENNLP}/contributed/pubmed/elmo_2x4096_512_2048cnn_2xhighway_weights_PubMed_only.hdf5",
+        f"{_ALLENNLP}/contributed/pubmed/elmo_2x4096_512_2048cnn_2xhighway_options.json",
+    ),
+    "portuguese": Published(
+        f"{_ALLENNLP}/contributed/pt/elmo_pt_weights.hdf5",
+        f"{_ALLENNLP}/contributed/pt/elmo_pt_options.json",
+    ),
+}
+
+
+def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) -> Path:
+    """
+    Returns where a checkpoint is on this machine. What stands at the path `source` comes first;
+    then an address, whose file is downloaded unless it is in the cache; then the name of one that
+    comes with the package or is published. Beside HDF5 weights their options are put.
+
+    # Parameters
+
+    source : `Union[str, os.PathLike]`
+        A path, an `https://` or `http://` address, or a name in `SHIPPED` or `PUBLISHED`.
+    options_needed : `bool`
+        Whether weights whose options cannot be had are an error, and not only a warning.
+
+    # Raises
+
+    `FileNotFoundError` where it is none of these; `CheckpointError` for a file that cannot be
+    downloaded whole.
+    """
+    # an address may be too long for a path
+    if os.path.exists(source):
+        return Path(source)
+    name = os.fspath(source)
+    if is_address(name):
+        return _downloaded(_published_at(name), options_needed)
+    if name in PUBLISHED:
+        return _downloaded(PUBLISHED[name], options_needed)
+    if name in SHIPPED:
+        if not SHIPPED[name].exists():
+            raise FileNotFoundError(
+                f"The checkpoint {name!r} must come with the package, at {SHIPPED[name]}, where "
+                "there is none; install the package anew, or give the path of another"
+            )
+        return SHIPPED[name]
+    raise FileNotFoundError(
+        f"There is no checkpoint at {source}, nor is that an address, or one of the names "
+        f"{', '.join(map(repr, [*SHIPPED, *PUBLISHED]))}"
+    )
+
+
+def _published_at(address: str) -> Published:
+    """Returns what is known of an address; where nothing is, its options as names usually go."""
+    for published in PUBLISHED.values():
+        if published.weights == address:
+            return published
+    folder, _, name = address.partition("?")[0].rpartition("/")
+    if not name.endswith(HDF5_SUFFIXES):
+        return Published(address, "")
+    stem = name.rpartition(".")[0]
+    options = stem.replace("weights", "options") if "weights" in stem else "options"
+    return Published(address, f"{folder}/{options}.json")
+
+
+def _downloaded(published: Published, options_needed: bool) -> Path:
+    weights = fetch(published.weights, sha256=published.sha256)
+    if published.options:
+        try:
+            fetch(published.options, beside=weights)
+        except CheckpointError as error:
+            if options_needed:
+                raise CheckpointError(
+                    f"The options of {base_name(published.weights)} must be at "
+                    f"{published.options}, or be given: {error}"
+                ) from error
+            logger.warning("The options are taken as given, and not compared: %s", error)
+    return weights
