@@ -94,7 +94,7 @@ class ElmoLanguageModel(Model):
             config = ElmoConfig.from_options(architecture)
             bilm = BiLm(config, recompute_gates=recompute_gates)
             # (num_words, characters)
-            word_ids = CharacterMapper(alphabet=config.char_cnn.alphabet).batch_ids([words])[0]
+            word_ids = CharacterMapper.of(config.char_cnn).batch_ids([words])[0]
             built = (softmax or Full()).build(bilm.char_cnn, config.lstm.hidden_size, word_ids)
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
         except ValueError as error:

@@ -154,7 +154,7 @@ def test_float16_is_for_our_own_format(trained: Path, tmp_path: Path) -> None:
     whole = model_in(trained).to_checkpoint()
     for name, tensor in load(tmp_path / OURS, softmax=True).tensors.items():
         assert torch.equal(tensor, whole.tensors[name].half().float()), name
-    with pytest.raises(ConfigurationError, match=r"must end in \.safetensors, since bilm-tf's"):
+    with pytest.raises(ConfigurationError, match=r"must end in \.safetensors, since the others'"):
         export(trained, tmp_path / PUBLISHED, dtype=torch.float16)
     assert not (tmp_path / PUBLISHED).exists()
 
@@ -190,7 +190,7 @@ def test_the_bilm_of_an_embedder_is_exported(
     with pytest.raises(ConfigurationError, match=r"must hold one biLM.*elmo\._elmo\.bilm, .*other"):
         export(two, tmp_path / OURS)
     none = tagger(tmp_path / "none", other={"type": "pass_through", "hidden_dim": 3})
-    with pytest.raises(ConfigurationError, match="found none in a SimpleTagger"):
+    with pytest.raises(ConfigurationError, match=r"found none in a .*simple_tagger"):
         export(none, tmp_path / OURS)
     assert not (tmp_path / OURS).exists()
 
@@ -232,9 +232,9 @@ def test_nothing_is_replaced_without_force(trained: Path, tmp_path: Path, destin
 
 
 def test_destinations_that_cannot_be_written_are_an_error(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "weights.hdf5").touch()
-    with pytest.raises(ConfigurationError, match=r"weights\.hdf5, which is a file"):
-        export(trained, tmp_path / "weights.hdf5", force=True)
+    (tmp_path / "weights").touch()
+    with pytest.raises(ConfigurationError, match=r"weights, which is a file"):
+        export(trained, tmp_path / "weights", force=True)
     (tmp_path / OURS).mkdir()
     with pytest.raises(ConfigurationError, match=r"model\.safetensors, which is a folder"):
         export(trained, tmp_path / OURS, force=True)
