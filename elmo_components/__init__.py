@@ -24,6 +24,10 @@ __all__ = [
     "ScalarMix",
 ]
 
+# AllenNLP's `--include-package elmo_components` imports all that it finds in the first folder of
+# this list, here none: `drop_in`, which makes AllenNLP's names mean ours, is to be asked for.
+__path__.insert(0, f"{__path__[0]}/nothing")
+
 if find_spec("allennlp") is not None:
     # AllenNLP's plugin mechanism imports a package by its name and looks no further
     import elmo_components.registered  # noqa: F401

@@ -14,51 +14,106 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 LEVELS = [
     {
         "config",
+        "checkpoints.pickle_program",
         "corpus",
         "fingerprint",
         "highway",
         "kernels.engines",
         "kernels.steps",
+        "mixes",
+        "npz_stream",
         "scalar_mix",
+        "spool",
+        "vector_choice",
     },
-    {"characters", "checkpoints.checkpoint", "kernels.packed", "kernels.products", "word_cache"},
+    {
+        "characters",
+        "checkpoints.checkpoint",
+        "checkpoints.json_text",
+        "checkpoints.parameters",
+        "kernels.packed",
+        "kernels.products",
+        "pictures",
+        "sentence_files",
+        "vector_files",
+        "word_cache",
+    },
     {
         "char_cnn",
+        "checkpoints.allennlp_contextualizer",
+        "checkpoints.allennlp_names",
+        "checkpoints.allennlp_vocabulary",
+        "checkpoints.archive_files",
         "checkpoints.bilm_tf_fields",
+        "checkpoints.download",
+        "checkpoints.hdf5_file",
+        "checkpoints.many_langs_files",
+        "checkpoints.zip_members",
         "checkpoints.native",
-        "checkpoints.shipped",
         "kernels.call",
         "vocabulary",
     },
-    {"checkpoints.vocabulary_file", "kernels.cpu_forward", "kernels.reference", "softmax"},
-    {"checkpoints.bilm_tf", "kernels.cpu_training"},
+    {
+        "checkpoints.names",
+        "checkpoints.many_langs_fields",
+        "checkpoints.pickled_tensors",
+        "checkpoints.vocabulary_file",
+        "kernels.cpu_forward",
+        "kernels.reference",
+        "softmax",
+    },
+    {
+        "checkpoints.allennlp_archive",
+        "checkpoints.bilm_tf",
+        "checkpoints.many_langs",
+        "kernels.cpu_training",
+    },
     {"kernels.cpu"},
     {"kernels"},
     {"lstm"},
     {"bilm", "checkpoints"},
-    {"embed", "language_model"},
-    {"elmo"},
+    {"embed", "inspection", "language_model"},
+    {"elmo", "embed_settings"},
+    {"embed_file", "neighbours"},
     # allennlp may be imported from here on only
     {
         "registered.allennlp_on_torch2",
+        "registered.destination",
+        "registered.drop_in_archive",
+        "registered.drop_in_parameters",
+        "registered.embed_command",
         "registered.embedder",
         "registered.encoder",
         "registered.indexer",
+        "registered.inspect_command",
         "registered.perplexity",
         "registered.reader",
         "registered.softmax",
         "registered.tokenizer",
         "registered.vocabulary_command",
     },
-    {"registered.corpus_reader", "registered.language_model", "registered.predictor"},
-    {"registered.callbacks", "registered.export_command"},
+    {
+        "registered.corpus_reader",
+        "registered.drop_in_bilm",
+        "registered.language_model",
+        "registered.predictor",
+    },
+    {
+        "registered.callbacks",
+        "registered.convert_command",
+        "registered.drop_in_elmo",
+        "registered.export_command",
+    },
     {"registered"},
-    {""},
+    {"", "drop_in"},
 ]
-FIRST_WITH_ALLENNLP = 11
+FIRST_WITH_ALLENNLP = 12
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
-    "h5py": {"checkpoints.bilm_tf"},
+    "cached_path": {"checkpoints.download"},
+    "h5py": {"checkpoints.bilm_tf", "checkpoints.hdf5_file", "vector_files"},
+    "matplotlib": {"pictures"},
+    "pyarrow": {"sentence_files", "vector_files"},
     "safetensors": {"checkpoints.native", "word_cache"},
     "spacy": {"registered.tokenizer"},
 }
@@ -89,8 +144,8 @@ def imports_of(path: Path) -> set[str]:
 def is_installed(library: str) -> bool:
     """Whether a library is none of Python's own."""
     spec = find_spec(library)
-    assert spec is not None
-    return "site-packages" in str(spec.origin)
+    # an extra need not be there
+    return spec is None or "site-packages" in str(spec.origin)
 
 
 def level_of(name: str) -> int:

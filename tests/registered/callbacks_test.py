@@ -51,14 +51,14 @@ class Recorder(TrainerCallback):
     """Writes down what happens in training, and may end it."""
 
     def on_start(self, trainer: GradientDescentTrainer, **kwargs: Any) -> None:  # type: ignore[override]
-        opened = corpus._open
+        opened = corpus.open_shard
 
         def opening(shard: Path) -> Any:
             if shard.name.startswith("train"):
                 self.write(opened=shard.name)
             return opened(shard)
 
-        mock.patch.object(corpus, "_open", opening).start()
+        mock.patch.object(corpus, "open_shard", opening).start()
 
     def on_batch(self, trainer: GradientDescentTrainer, *args: Any, **kwargs: Any) -> None:
         inputs, _, metrics, epoch, batch = args
