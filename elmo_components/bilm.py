@@ -11,7 +11,7 @@ from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, 
 from elmo_components.config import MAX_CHARACTERS, CharCnnConfig, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
 
-__all__ = ["BiLm", "BiLmOutput"]
+__all__ = ["BiLm", "BiLmOutput", "check_ids"]
 
 
 class BiLmOutput(NamedTuple):
@@ -94,7 +94,7 @@ class BiLm(nn.Module):
 
         `ValueError` for ids out of range, a wrong shape, or a word after padding.
         """
-        _check_ids(character_ids, self.config.char_cnn)
+        check_ids(character_ids, self.config.char_cnn)
         ids, mask = self._with_boundaries(character_ids)
         # (batch, time + 2, hidden_size)
         tokens = self.char_cnn(ids)
@@ -132,7 +132,14 @@ class BiLm(nn.Module):
         return ids, steps < lengths.unsqueeze(1) + 2
 
 
-def _check_ids(character_ids: torch.Tensor, config: CharCnnConfig) -> None:
+def check_ids(character_ids: torch.Tensor, config: CharCnnConfig) -> None:
+    """
+    Holds ids to what `BiLm.forward` takes, but for padding before a word.
+
+    # Raises
+
+    `ValueError` for ids out of range, another dtype, or a wrong shape.
+    """
     if character_ids.dim() != 3 or character_ids.size(-1) != config.ids_per_word:
         raise ValueError(
             f"Character ids must be of shape (batch, time, {config.ids_per_word}); "

@@ -15,6 +15,7 @@ from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
 from elmo_components.config import ElmoConfig
 from elmo_components.embed import WINDOW, embed_sentences, embed_stream
+from elmo_components.layer_cache import LayerCache, has_fixed_layers
 from elmo_components.lstm import LstmState
 from elmo_components.scalar_mix import ScalarMix
 
@@ -30,12 +31,13 @@ class ElmoOutput(TypedDict):
 
     - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked;
     - `mask`: (..., time), bool;
-    - `state`: `LstmState`, to go on from where this batch ended.
+    - `state`: `LstmState`, to go on from where this batch ended; `None` where layers came from a
+      `LayerCache`, which keeps none.
     """
 
     elmo_representations: list[torch.Tensor]
     mask: torch.Tensor
-    state: LstmState
+    state: Optional[LstmState]
 
 
 class Elmo(nn.Module):
@@ -71,10 +73,14 @@ class Elmo(nn.Module):
     recompute_gates : `bool`
         For a biLM that is trained: whether its backward pass computes the gates anew, which spares
         memory and costs time. See `ElmoLstm`.
+    layer_cache : `Optional[LayerCache]`
+        For a frozen biLM: where the layers of sentences without a state are kept, so that each is
+        computed once; `None` to compute them each time. The mixes are trained all the same.
 
     # Raises
 
-    `ValueError` for a number out of range, and for a light precision of a biLM that is trained.
+    `ValueError` for a number out of range, and for a light precision, or a cache of layers, of a
+    biLM that is trained.
     """
 
     def __init__(
@@ -91,11 +97,17 @@ class Elmo(nn.Module):
         precision: str = "float32",
         word_cache_size: int = CACHE_SIZE,
         recompute_gates: bool = False,
+        layer_cache: Optional[LayerCache] = None,
     ) -> None:
         super().__init__()
         if requires_grad and precision != "float32":
             raise ValueError(
                 f"precision must be float32 where requires_grad is true; found {precision!r}"
+            )
+        if layer_cache is not None and (requires_grad or recurrent_dropout > 0.0):
+            raise ValueError(
+                "Layers can be kept only while they do not change: requires_grad must be false and "
+                f"recurrent_dropout 0; found {requires_grad} and {recurrent_dropout}"
             )
         if num_output_representations < 1:
             raise ValueError(
@@ -119,6 +131,7 @@ class Elmo(nn.Module):
             for _ in range(num_output_representations)
         )
         self.dropout = nn.Dropout(dropout)
+        self.layer_cache = layer_cache
         self._characters = CharacterMapper.of(config.char_cnn)
 
     @classmethod
@@ -135,6 +148,7 @@ class Elmo(nn.Module):
         requires_grad: bool = False,
         precision: str = "float32",
         word_cache_size: int = CACHE_SIZE,
+        layer_cache: Optional[LayerCache] = None,
     ) -> "Elmo":
         """
         Returns an ELMo with the biLM that is stored at `path`, in evaluation mode.
@@ -172,6 +186,7 @@ class Elmo(nn.Module):
             requires_grad=requires_grad,
             precision=precision,
             word_cache_size=word_cache_size,
+            layer_cache=layer_cache,
         )
         elmo.load_checkpoint(checkpoint)
         return elmo.eval()
@@ -200,7 +215,11 @@ class Elmo(nn.Module):
         `ValueError` for ids out of range, a wrong shape, or a word after padding.
         """
         *leading, time, characters = character_ids.shape
-        layers, mask, state = self.bilm(character_ids.reshape(-1, time, characters), state)
+        sentences = character_ids.reshape(-1, time, characters)
+        if self.layer_cache is not None and state is None and has_fixed_layers(self.bilm):
+            layers, mask = self.layer_cache.layers(sentences, self.bilm)
+        else:
+            layers, mask, state = self.bilm(sentences, state)
         # (batch, time + 2, 2 * hidden_size), each
         mixes = [scalar_mix(layers, mask) for scalar_mix in self.scalar_mixes]
         if not self.keep_sentence_boundaries:

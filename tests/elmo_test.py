@@ -4,6 +4,7 @@ import copy
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -14,6 +15,7 @@ from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint, CheckpointError
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
+from elmo_components.layer_cache import LayerCache
 
 SENTENCES = [["The", "bank", "of", "the", "river"], [], ["A", "bank"], ["x" * 10_000, "\ud800"]]
 
@@ -239,3 +241,91 @@ def test_words_that_are_remembered_are_not_computed_again(
     tiny.bilm.char_cnn.clear_cache()
     with pytest.raises(TypeError, match="not callable"):
         tiny.embed(SENTENCES[:1])
+
+
+def with_layer_cache(folder: Path, **settings: Any) -> tuple[Elmo, Elmo]:
+    """Returns an ELMo that keeps layers, and one that does not."""
+    kept = Elmo.from_pretrained(folder, layer_cache=LayerCache(10**6), **settings)
+    return kept, Elmo.from_pretrained(folder, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"keep_sentence_boundaries": True},
+        {"do_layer_norm": True},
+        {"num_output_representations": 2},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda settings: next(iter(settings), "plain"),
+)
+def test_layers_that_are_kept_give_the_same_vectors_and_gradients(
+    tiny_folder: Path, settings: dict[str, Any]
+) -> None:
+    kept, plain = with_layer_cache(tiny_folder, **settings)
+    with torch.no_grad():
+        for elmo in (kept, plain):
+            for mix in elmo.scalar_mixes:
+                mix.get_parameter("weights").copy_(torch.tensor([0.3, -0.2, 0.5]))
+    for _ in range(2):
+        results = [elmo(ids()) for elmo in (kept, plain)]
+        ours, theirs = (result["elmo_representations"] for result in results)
+        for mine, other in zip(ours, theirs):
+            torch.testing.assert_close(mine, other, rtol=0.0, atol=1e-6)
+        assert torch.equal(results[0]["mask"], results[1]["mask"])
+        assert results[0]["state"] is None
+        for elmo, found in ((kept, ours), (plain, theirs)):
+            elmo.zero_grad()
+            sum((vectors**2).sum() for vectors in found).backward()
+        for name, parameter in plain.scalar_mixes.named_parameters():
+            torch.testing.assert_close(kept.scalar_mixes.get_parameter(name).grad, parameter.grad)
+    assert kept.layer_cache is not None
+    assert len(kept.layer_cache) == len(ids())
+
+
+def test_layers_are_kept_for_sentences_without_a_state_alone(tiny_folder: Path) -> None:
+    kept, plain = with_layer_cache(tiny_folder)
+    state = plain(ids())["state"]
+    vectors, expected = (elmo(ids(), state)["elmo_representations"][0] for elmo in (kept, plain))
+    torch.testing.assert_close(vectors, expected)
+    assert kept(ids(), state)["state"] is not None
+    assert kept.layer_cache is not None
+    assert len(kept.layer_cache) == 0
+
+
+def test_layers_that_change_are_not_kept(tiny_folder: Path) -> None:
+    kept, _ = with_layer_cache(tiny_folder)
+    assert kept.layer_cache is not None
+    kept.bilm.lstm.recurrent_dropout = 0.5
+    kept.train()(ids())
+    kept.eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        kept(ids())
+    kept.bilm.requires_grad_(True)
+    kept(ids())
+    with torch.no_grad():
+        kept(ids())
+    assert len(kept.layer_cache) == 0
+    kept.bilm.requires_grad_(False)
+    kept(ids())
+    assert len(kept.layer_cache) == len(ids())
+
+
+def test_a_cache_of_layers_is_no_part_of_a_state_or_a_copy(tiny_folder: Path) -> None:
+    kept, plain = with_layer_cache(tiny_folder)
+    kept(ids())
+    assert kept.state_dict().keys() == plain.state_dict().keys()
+    copied = copy.deepcopy(kept)
+    assert copied.layer_cache is not None
+    assert len(copied.layer_cache) == 0
+    copied(ids())
+    assert len(copied.layer_cache) == len(ids())
+
+
+@pytest.mark.parametrize("settings", [{"requires_grad": True}, {"recurrent_dropout": 0.1}])
+def test_layers_of_a_bilm_that_is_trained_cannot_be_kept(
+    tiny_config: ElmoConfig, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="requires_grad must be false and recurrent_dropout 0"):
+        Elmo(tiny_config, layer_cache=LayerCache(1), **settings)

@@ -3,6 +3,7 @@
 from typing import Any, Optional
 
 import torch
+from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
 from allennlp.modules.token_embedders.token_embedder import TokenEmbedder
 
@@ -10,9 +11,35 @@ from elmo_components import checkpoints
 from elmo_components.char_cnn import CACHE_SIZE
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
+from elmo_components.layer_cache import LayerCache
 from elmo_components.lstm import LstmState, carried
 
-__all__ = ["ElmoEmbedder"]
+__all__ = ["ElmoEmbedder", "FrozenFeatures"]
+
+
+class FrozenFeatures(FromParams):
+    """
+    How the layers of a frozen biLM are kept from epoch to epoch. See `LayerCache`.
+
+    # Parameters
+
+    max_gigabytes : `float`
+        How much is kept at most; what comes beyond that is computed each time. Memory is taken as
+        sentences come.
+    dtype : `str`
+        "float32", or "float16" for half the room.
+    path : `Optional[str]`
+        A folder for a file in the place of memory, made where there is none; the file goes with
+        the process. An archive needs no such folder.
+    """
+
+    def __init__(
+        self, max_gigabytes: float = 4.0, dtype: str = "float32", path: Optional[str] = None
+    ) -> None:
+        try:
+            self.layer_cache = LayerCache(int(max_gigabytes * 1e9), dtype=dtype, path=path)
+        except ValueError as error:
+            raise ConfigurationError(f"frozen_features: {error}") from error
 
 
 @TokenEmbedder.register("elmo")
@@ -54,10 +81,15 @@ class ElmoEmbedder(TokenEmbedder):
         How many words' vectors the frozen character encoder keeps from batch to batch; 0 for none.
     recompute_gates : `bool`
         Whether training the biLM too spares memory at the cost of time. See `Elmo`.
+    frozen_features : `Optional[FrozenFeatures]`
+        Whether, and how, the layers of each sentence are computed once and kept, from the first
+        batch in training on, so that a model that is only used keeps nothing; `None` to compute
+        them each time. For a frozen biLM without state.
 
     # Raises
 
-    `ConfigurationError` for an architecture that cannot be; `CheckpointError` for a file that
+    `ConfigurationError` for an architecture that cannot be, or settings that exclude each other;
+    `CheckpointError` for a file that
     cannot be read or does not hold it.
     """
 
@@ -75,8 +107,14 @@ class ElmoEmbedder(TokenEmbedder):
         precision: str = "float32",
         word_cache_size: int = CACHE_SIZE,
         recompute_gates: bool = False,
+        frozen_features: Optional[FrozenFeatures] = None,
     ) -> None:
         super().__init__()
+        if frozen_features is not None and (requires_grad or stateful or recurrent_dropout > 0.0):
+            raise ConfigurationError(
+                "frozen_features must be null unless requires_grad and stateful are false and "
+                f"recurrent_dropout is 0; found {requires_grad}, {stateful}, {recurrent_dropout}"
+            )
         try:
             config = ElmoConfig.from_options(architecture)
             self._elmo = Elmo(
@@ -100,6 +138,7 @@ class ElmoEmbedder(TokenEmbedder):
         self._output_dim = config.output_size if projection_dim is None else projection_dim
         self._stateful = stateful
         self._state: Optional[LstmState] = None
+        self._layer_cache = None if frozen_features is None else frozen_features.layer_cache
 
     def get_output_dim(self) -> int:
         """Returns the size of a token's vector."""
@@ -121,11 +160,14 @@ class ElmoEmbedder(TokenEmbedder):
         `torch.Tensor`
             (..., time, get_output_dim()), 0 where masked before a projection.
         """
+        if self.training:
+            # only where sentences are trained on, do they come again
+            self._elmo.layer_cache = self._layer_cache
         state = None
         if self._state is not None:
             state = self._state.for_batch(elmo_tokens.shape[:-2].numel())
         output = self._elmo(elmo_tokens, state)
-        if self._stateful:
+        if self._stateful and output["state"] is not None:
             self._state = carried(self._state, output["state"])
         # (..., time, 2 * hidden_size)
         embedded = output["elmo_representations"][0]

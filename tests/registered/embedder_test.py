@@ -1,17 +1,23 @@
 """Tests of registered/embedder.py."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
+from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
+from allennlp.data import Token
+from allennlp.models import load_archive
 from allennlp.modules import TokenEmbedder
 
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import CheckpointError
 from elmo_components.elmo import Elmo
+from tests.conftest import ROOT
 
 SENTENCES = [["The", "bank"], ["x"]]
 IDS = CharacterMapper().batch_ids(SENTENCES)
@@ -122,3 +128,110 @@ def test_a_precision_that_cannot_be_is_a_configuration_error(config: dict) -> No
     for settings in ({"precision": "int4"}, {"precision": "int8", "requires_grad": True}):
         with pytest.raises(ConfigurationError, match="precision must be"):
             make(config, **settings)
+
+
+def test_frozen_features_are_kept_from_the_first_batch_in_training_on(config: dict) -> None:
+    embedder = make(config, dropout=0.0, frozen_features={"max_gigabytes": 0.001})
+    cache = embedder._layer_cache
+    expected = make(config)(IDS)
+    torch.testing.assert_close(embedder(IDS), expected)
+    # a model that is only used keeps nothing
+    assert len(cache) == 0
+    torch.testing.assert_close(embedder.train()(IDS), expected)
+    assert len(cache) == 2
+    other = CharacterMapper().batch_ids([["another", "one"]])
+    torch.testing.assert_close(embedder.eval()(other), make(config)(other))
+    assert len(cache) == 3
+
+
+def test_how_features_are_kept_is_set_in_the_configuration(config: dict, tmp_path: Path) -> None:
+    settings = {"max_gigabytes": 0.5, "dtype": "float16", "path": str(tmp_path)}
+    cache = make(config, frozen_features=settings)._layer_cache
+    assert (cache.max_bytes, cache.dtype, cache.path) == (500_000_000, "float16", str(tmp_path))
+    assert make(config, frozen_features={})._layer_cache.max_bytes == 4_000_000_000
+    assert make(config)._layer_cache is None
+    assert make(config, frozen_features=None)._layer_cache is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"requires_grad": True}, {"stateful": True}, {"recurrent_dropout": 0.1}]
+)
+def test_features_that_change_cannot_be_kept(config: dict, settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="frozen_features must be null unless"):
+        make(config, frozen_features={}, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"max_gigabytes": 0}, {"dtype": "int8"}])
+def test_frozen_features_that_cannot_be_are_a_configuration_error(
+    config: dict, settings: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigurationError, match="frozen_features: "):
+        make(config, frozen_features=settings)
+
+
+def trained(folder: Path, config: dict[str, Any], *, frozen_features: object) -> list[float]:
+    """Trains a tagger for three epochs, and returns the losses in training and validation."""
+    data = ROOT / "fixtures" / "data" / "ner"
+    train_model(
+        Params(
+            {
+                "dataset_reader": {
+                    "type": "elmo_columns",
+                    "token_indexers": {"elmo": {"type": "elmo_character_ids"}},
+                    "separator": "\t",
+                    "tag_separator": ",",
+                    "max_instances": 40,
+                },
+                "train_data_path": str(data / "train.conll"),
+                "validation_data_path": str(data / "dev.conll"),
+                "model": {
+                    "type": "simple_tagger",
+                    "text_field_embedder": {
+                        "token_embedders": {"elmo": {**config, "frozen_features": frozen_features}}
+                    },
+                    "encoder": {
+                        "type": "lstm",
+                        "input_size": 16,
+                        "hidden_size": 20,
+                        "bidirectional": True,
+                    },
+                },
+                "data_loader": {"batch_size": 8, "shuffle": True},
+                "trainer": {
+                    "num_epochs": 3,
+                    "cuda_device": -1,
+                    "optimizer": {"type": "adam", "lr": 0.02},
+                },
+            }
+        ),
+        serialization_dir=folder,
+    )
+    return [
+        json.loads((folder / f"metrics_epoch_{epoch}.json").read_text())[name]
+        for epoch in range(3)
+        for name in ("training_loss", "validation_loss")
+    ]
+
+
+def test_a_tagger_learns_the_same_with_frozen_features_and_without(
+    config: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = trained(tmp_path / "plain", config, frozen_features=None)
+    assert expected[4] < 0.9 * expected[0]
+    kept = trained(tmp_path / "memory", config, frozen_features={})
+    assert kept == pytest.approx(expected, rel=1e-3)
+    settings = {"dtype": "float16", "path": str(tmp_path / "layers")}
+    rounded = trained(tmp_path / "file", config, frozen_features=settings)
+    assert rounded == pytest.approx(expected, rel=1e-2)
+    # the archive needs neither the folder nor room for one
+    (tmp_path / "layers").rmdir()
+    (tmp_path / "layers").touch()
+    setting = "model.text_field_embedder.token_embedders.elmo.frozen_features"
+    outputs = []
+    for overrides in ({}, {setting: None}):
+        archive = load_archive(str(tmp_path / "file" / "model.tar.gz"), overrides=overrides)
+        instance = archive.dataset_reader.text_to_instance([Token("Bank")])
+        archive.dataset_reader.apply_token_indexers(instance)
+        outputs.append(archive.model.eval().forward_on_instance(instance)["logits"])
+    numpy.testing.assert_array_equal(*outputs)
+    assert not any("layers of" in record.getMessage() for record in caplog.records)
