@@ -57,8 +57,9 @@ def test_remaking_gives_the_committed_files_byte_for_byte(tmp_path: Path) -> Non
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     committed = {
         path.relative_to(DATA)
-        for folder in ("ner", "pos", "sentiment", "parallel", "lm", "lm_zh")
-        for path in (DATA / folder).rglob("*")
+        for folder in DATA.iterdir()
+        if folder.is_dir() and folder.name != "__pycache__"
+        for path in folder.rglob("*")
         # AllenNLP locks the vocabularies that it reads
         if path.is_file() and path.name != ".lock"
     }
@@ -154,6 +155,49 @@ def test_sentiment_trees_are_binary_and_their_classes_balanced(split: str, size:
         for node in tree.subtrees():
             assert node.label() in set("01234")
             assert len(node) == (1 if isinstance(node[0], str) else 2)
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 144), ("dev", 36), ("test", 36)])
+def test_questions_are_latin_1_and_their_twelve_classes_balanced(split: str, size: int) -> None:
+    text = (DATA / "questions" / f"{split}.txt").read_bytes()
+    labels = Counter(line.split(" ")[0] for line in text.decode("iso-8859-1").splitlines())
+    assert len(labels) == 12 and set(labels.values()) == {size // 12}
+    with pytest.raises(UnicodeDecodeError):
+        text.decode("utf-8")
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 180), ("dev", 45), ("test", 45)])
+def test_remarks_have_a_header_and_balanced_classes(split: str, size: int) -> None:
+    header, *lines = read_lines(f"remarks/{split}.tsv")
+    assert header == "text\tlabel"
+    labels = Counter(line.split("\t")[1] for line in lines)
+    assert labels == dict.fromkeys(("negative", "neutral", "positive"), size // 3)
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 160), ("dev", 40), ("test", 40)])
+def test_word_in_context_points_at_forms_of_the_word(split: str, size: int) -> None:
+    labels = read_lines(f"word_in_context/{split}.gold.txt")
+    assert Counter(labels) == {"T": size // 2, "F": size // 2}
+    lines = read_lines(f"word_in_context/{split}.data.txt")
+    assert len(lines) == size
+    for line in lines:
+        word, part_of_speech, places, *sentences = line.split("\t")
+        assert part_of_speech in "NV"
+        for place, sentence in zip(places.split("-"), sentences):
+            assert sentence.split()[int(place)][:1].casefold() == word[:1]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_german_and_chinese_tags_are_iob1_and_iob2(split: str) -> None:
+    german = [line.split("\t") for line in read_lines(f"ner_de/{split}.tsv") if line]
+    assert {len(row) for row in german} == {5}
+    assert {row[-1] for row in german} == {"O", "I-PER", "I-LOC", "I-ORG", "I-MISC"}
+    previous = "O"
+    for line in read_lines(f"ner_zh/{split}.conll"):
+        token, tag = line.split("\t") if line else ("-0", "O")
+        assert len(token) == 2 and token[1].isdecimal()
+        assert not tag.startswith("I-") or previous[2:] == tag[2:]
+        previous = tag
 
 
 @pytest.mark.parametrize(("split", "size"), [("train", 120), ("dev", 20), ("test", 20)])

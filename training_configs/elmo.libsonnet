@@ -97,6 +97,8 @@ local published(cell_size, hidden_size, num_highway_layers) = {
         architecture: architecture,
         [if pretrained_file != null then 'pretrained_file']: pretrained_file,
         requires_grad: pretrained_file == null,
+        // the layers of a frozen biLM are computed once, and kept in up to 4 GB of memory
+        frozen_features: if self.requires_grad then null else { max_gigabytes: 4 },
         dropout: 0.3,
       },
     },
@@ -114,5 +116,28 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     grad_norm: 5.0,
     optimizer: { type: 'adam', lr: 0.002 },
     learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 3 },
+  },
+
+  // Fields of a trainer that trains the biLM too, as Howard and Ruder 2018 do: from the top down one
+  // group of parameters more each epoch, the lower the smaller its steps. It needs the biLM to have
+  // two layers, and `requires_grad`.
+  fine_tuning: {
+    patience: null,
+    optimizer+: {
+      // lowest first; the last has all that is no biLM's
+      parameter_groups: [
+        [['\\.bilm\\.char_cnn\\.'], {}],
+        [['\\.bilm\\.lstm\\..*_layers\\.0\\.'], {}],
+        [['\\.bilm\\.lstm\\..*_layers\\.1\\.'], {}],
+        [['^(?!.*\\.bilm\\.)'], {}],
+      ],
+    },
+    learning_rate_scheduler: {
+      type: 'slanted_triangular',
+      gradual_unfreezing: true,
+      discriminative_fine_tuning: true,
+      // of the steps from one group to the next lower
+      decay_factor: 0.38,
+    },
   },
 }

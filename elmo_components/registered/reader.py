@@ -37,6 +37,9 @@ class ColumnReader(DatasetReader):
     skip : `Optional[str]`
         A regular expression: lines that begin with a match are passed over. For CoNLL-U it is
         "#|\\d+[-.]", which are comments, multi-word tokens and empty nodes.
+    token_suffix : `Optional[str]`
+        A regular expression: what matches it at the end of a token is taken off. "(?<=.)\\d+"
+        leaves the first character of tokens such as "医0", which have its place in a word after it.
 
     # Raises
 
@@ -51,6 +54,7 @@ class ColumnReader(DatasetReader):
         separator: Optional[str] = None,
         tag_separator: Optional[str] = None,
         skip: Optional[str] = None,
+        token_suffix: Optional[str] = None,
         max_instances: Optional[int] = None,
     ) -> None:
         super().__init__(
@@ -64,6 +68,7 @@ class ColumnReader(DatasetReader):
         self._separator = separator
         self._tag_separator = tag_separator
         self._skip = None if skip is None else re.compile(skip)
+        self._suffix = None if token_suffix is None else re.compile(f"(?:{token_suffix})$")
 
     def text_to_instance(self, tokens: list[Token], tags: Optional[list[str]] = None) -> Instance:
         """Returns an instance of tokens and, where they are known, their tags."""
@@ -111,6 +116,8 @@ class ColumnReader(DatasetReader):
                 f"{place}: a token must stand in column {self._token_column} and its tag in "
                 f"column {self._tag_column}; found {columns!r}"
             ) from error
+        if self._suffix is not None:
+            token = self._suffix.sub("", token)
         if len(columns) < 2 or not token or not tag:
             raise ConfigurationError(f"{place}: a token and a tag must stand here; {columns!r}")
         return token, tag if self._tag_separator is None else tag.split(self._tag_separator)[0]

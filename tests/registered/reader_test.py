@@ -62,6 +62,13 @@ def test_metadata_holds_the_words_and_files_may_be_compressed(tmp_path: Path) ->
     assert instance["tags"].labels == ["B-per"]
 
 
+def test_a_suffix_of_tokens_is_taken_off(tmp_path: Path) -> None:
+    # a digit may be a character too, and a place may have two digits
+    path = write(tmp_path / "a.conll", "医0\tO\n生1\tO\n10\tO\n:10\tO\n")
+    ((tokens, _),) = read(path, separator="\t", token_suffix="(?<=.)\\d+")
+    assert tokens == ["医", "生", "1", ":"]
+
+
 def test_workers_share_the_sentences(fixtures: Path) -> None:
     path = str(fixtures / "data" / "ner" / "dev.conll")
     settings: dict[str, Any] = {"token_indexers": {"elmo": {"type": "elmo_character_ids"}}}

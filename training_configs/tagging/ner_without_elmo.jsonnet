@@ -25,7 +25,7 @@ tagger {
         tokens: { type: 'embedding', embedding_dim: $.word_size },
         token_characters: {
           type: 'character_encoding',
-          embedding: { embedding_dim: 16 },
+          embedding: { embedding_dim: 16, vocab_namespace: 'token_characters' },
           encoder: {
             type: 'cnn',
             embedding_dim: 16,

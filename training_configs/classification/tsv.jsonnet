@@ -1,0 +1,46 @@
+// A classifier of your own texts, from a file of texts and labels, with ELMo and learned word vectors.
+//
+// Data: one text a line and its label in another column, UTF-8; fixtures/data/remarks unless `data`
+// says otherwise. Your own files go into a file of three lines,
+//
+//   (import 'training_configs/classification/tsv.jsonnet') {
+//     data:: { train: 'mine/train.tsv', development: 'mine/dev.tsv', test: 'mine/test.tsv' },
+//   }
+//
+// beside the fields below that differ, or on the command line, with
+// -o '{"train_data_path": "mine/train.tsv", "validation_data_path": "mine/dev.tsv", "test_data_path": "mine/test.tsv"}'.
+//
+//   allennlp train training_configs/classification/tsv.jsonnet -s output/tsv --include-package elmo_components
+//
+// Measured: accuracy 0.73 on the development and 0.78 on the test texts of the fixtures, of which there are
+// 45 each, in 35 seconds on 1 core.
+local elmo = import '../elmo.libsonnet';
+local classifier = import 'sst.jsonnet';
+
+classifier {
+  data:: {
+    train: elmo.fixtures + '/data/remarks/train.tsv',
+    development: elmo.fixtures + '/data/remarks/dev.tsv',
+    test: elmo.fixtures + '/data/remarks/test.tsv',
+  },
+  // columns are counted from 0
+  text_column:: 0,
+  label_column:: 1,
+  separator:: '\t',
+  // lines at the beginning that are no text
+  header_lines:: 1,
+  encoding:: 'utf-8-sig',
+  // whose rules split the texts into tokens, such as 'de'; null for texts split already, by spaces
+  language:: 'en',
+
+  dataset_reader: {
+    type: 'elmo_labelled_lines',
+    token_indexers: classifier.dataset_reader.token_indexers,
+    [if $.language != null then 'tokenizer']: { type: 'spacy_blank', language: $.language },
+    text_column: $.text_column,
+    label_column: $.label_column,
+    separator: $.separator,
+    header_lines: $.header_lines,
+    encoding: $.encoding,
+  },
+}

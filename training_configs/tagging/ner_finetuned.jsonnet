@@ -1,0 +1,16 @@
+// The tagger of ner.jsonnet whose biLM is trained too: top layer first, lower layers with smaller steps.
+// docs/finetuning.md has other ways.
+//
+// Data: as in ner.jsonnet.
+//
+//   allennlp train training_configs/tagging/ner_finetuned.jsonnet -s output/ner_finetuned --include-package elmo_components
+//
+// Measured: not yet; WNUT-17 by the lead.
+local elmo = import '../elmo.libsonnet';
+
+(import 'ner.jsonnet') {
+  model+: {
+    text_field_embedder+: { token_embedders+: { elmo+: { requires_grad: true } } },
+  },
+  trainer+: elmo.fine_tuning { num_epochs: 10 },
+}
