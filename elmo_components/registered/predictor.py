@@ -5,7 +5,7 @@ from typing import Any, Optional, cast
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, sanitize
-from allennlp.data import DatasetReader, Instance, Token
+from allennlp.data import DatasetReader, Instance, Token, Tokenizer
 from allennlp.data.dataset_readers.dataset_utils.span_utils import (
     bio_tags_to_spans,
     bioul_tags_to_spans,
@@ -18,7 +18,7 @@ from allennlp.predictors import Predictor
 
 from elmo_components.registered.tokenizer import SpacyBlankTokenizer
 
-__all__ = ["ElmoClassifierPredictor", "ElmoTaggerPredictor"]
+__all__ = ["ElmoClassifierPredictor", "ElmoTaggerPredictor", "TextPredictor"]
 
 SPANS = {
     "BIO": bio_tags_to_spans,
@@ -28,7 +28,7 @@ SPANS = {
 }
 
 
-class _TextPredictor(Predictor):
+class TextPredictor(Predictor):
     """
     Reads lines of raw text, or JSON objects with a "sentence" or with "tokens".
 
@@ -38,9 +38,12 @@ class _TextPredictor(Predictor):
         Whose rules split a sentence into tokens. See `SpacyBlankTokenizer`.
     """
 
+    # what the reader calls the field of a text
+    text_field = "tokens"
+
     def __init__(self, model: Model, dataset_reader: DatasetReader, language: str = "en") -> None:
         super().__init__(model, dataset_reader)
-        self._tokenizer = SpacyBlankTokenizer(language)
+        self._tokenizer: Tokenizer = SpacyBlankTokenizer(language)
 
     def load_line(self, line: str) -> JsonDict:
         """Returns a line's contents: a JSON object where it begins with a brace, else text."""
@@ -65,14 +68,17 @@ class _TextPredictor(Predictor):
         """Returns the predictions for instances; no model sees those without tokens."""
         for instance in instances:
             self._dataset_reader.apply_token_indexers(instance)
-        filled = [instance for instance in instances if _words(instance)]
+        filled = [instance for instance in instances if self._words(instance)]
         outputs = iter(self._model.forward_on_instances(filled) if filled else [])
         return [
-            self._readable(_words(instance), sanitize(next(outputs)))
-            if _words(instance)
+            self._readable(self._words(instance), sanitize(next(outputs)))
+            if self._words(instance)
             else self._of_nothing()
             for instance in instances
         ]
+
+    def _words(self, instance: Instance) -> list[Token]:
+        return cast(TextField, instance[self.text_field]).tokens
 
     def _readable(self, tokens: list[Token], output: JsonDict) -> JsonDict:
         raise NotImplementedError
@@ -97,7 +103,7 @@ class _TextPredictor(Predictor):
 
 
 @Predictor.register("elmo_tagger")
-class ElmoTaggerPredictor(_TextPredictor):
+class ElmoTaggerPredictor(TextPredictor):
     """
     Tags raw text with any model that gives one tag a token, such as "crf_tagger".
 
@@ -152,7 +158,7 @@ class ElmoTaggerPredictor(_TextPredictor):
 
 
 @Predictor.register("elmo_classifier")
-class ElmoClassifierPredictor(_TextPredictor):
+class ElmoClassifierPredictor(TextPredictor):
     """
     Classifies raw text with any model that gives one label a text, such as "basic_classifier".
 
@@ -192,10 +198,6 @@ class ElmoClassifierPredictor(_TextPredictor):
 
     def _of_nothing(self) -> JsonDict:
         return {"label": None, "probabilities": {}}
-
-
-def _words(instance: Instance) -> list[Token]:
-    return cast(TextField, instance["tokens"]).tokens
 
 
 def _places(words: list[str]) -> list[int]:

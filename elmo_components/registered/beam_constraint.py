@@ -1,0 +1,64 @@
+"""A `Constraint` of beam search that lets it write words only."""
+
+from typing import Optional
+
+import torch
+from allennlp.common.util import START_SYMBOL
+from allennlp.data import Vocabulary
+from allennlp.nn.beam_search import Constraint
+from allennlp.nn.util import min_value_of_dtype
+
+__all__ = ["KnownWords"]
+
+
+@Constraint.register("elmo_known_words")
+class KnownWords(Constraint):
+    """
+    Keeps the tokens that stand for padding, an unknown word and the start out of a beam, so that
+    the best words that the vocabulary has come in their place.
+
+    Registered as a `Constraint` with name "elmo_known_words".
+
+    # Parameters
+
+    namespace : `str`
+        The vocabulary's namespace of what is written.
+    """
+
+    def __init__(
+        self, vocab: Optional[Vocabulary] = None, namespace: str = "target_tokens"
+    ) -> None:
+        super().__init__(vocab)
+        assert vocab is not None, "BeamSearch gives a constraint the vocabulary"
+        known = vocab.get_token_to_index_vocabulary(namespace)
+        not_words = (vocab._padding_token, vocab._oov_token, START_SYMBOL)
+        self._banned = [known[token] for token in not_words if token in known]
+
+    def init_state(self, batch_size: int) -> list:
+        """Returns a state of nothing: what is banned does not depend on what was written."""
+        return []
+
+    def apply(self, state: list, class_log_probabilities: torch.Tensor) -> torch.Tensor:
+        """
+        # Parameters
+
+        class_log_probabilities : `torch.Tensor`
+            (batch, beam, words)
+
+        # Returns
+
+        `torch.Tensor`
+            The same, with the least number there is for what is banned.
+        """
+        least = min_value_of_dtype(class_log_probabilities.dtype)
+        class_log_probabilities[..., self._banned] = least
+        return class_log_probabilities
+
+    def update_state(
+        self,
+        state: list,
+        last_prediction: torch.Tensor,
+        last_backpointer: Optional[torch.Tensor] = None,
+    ) -> list:
+        """Returns the state, which stays the same."""
+        return state

@@ -1,0 +1,38 @@
+// The model of multi30k.jsonnet with nothing pre-trained: learned word vectors and a character CNN. It
+// is what ELMo's gain is measured against.
+//
+// Data: as in multi30k.jsonnet.
+//
+//   allennlp train training_configs/translation/multi30k_without_elmo.jsonnet -s output/multi30k_without_elmo --include-package elmo_components
+//
+// Measured: that it trains; for the fixtures the batches are too large, as in multi30k.jsonnet.
+local translator = import 'multi30k.jsonnet';
+
+translator {
+  num_filters:: 128,
+
+  dataset_reader+: {
+    source_token_indexers: {
+      tokens: { type: 'single_id', namespace: 'source_tokens', lowercase_tokens: true },
+      token_characters: { type: 'characters', min_padding_length: 3 },
+    },
+  },
+  model+: {
+    source_text_embedder: {
+      token_embedders: {
+        tokens: translator.model.source_text_embedder.token_embedders.tokens,
+        token_characters: {
+          type: 'character_encoding',
+          embedding: { embedding_dim: 16, vocab_namespace: 'token_characters' },
+          encoder: {
+            type: 'cnn',
+            embedding_dim: 16,
+            num_filters: $.num_filters,
+            ngram_filter_sizes: [3],
+          },
+        },
+      },
+    },
+    encoder+: { input_size: $.word_size + $.num_filters },
+  },
+}
