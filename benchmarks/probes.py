@@ -1,0 +1,166 @@
+"""
+What each layer of an ELMo knows: parts of speech by a linear classifier, senses by a cosine.
+
+    python benchmarks/probes.py DATA --output OUTPUT/probes.json [--elmo english]
+
+DATA has `pos/ud_english_ewt` and `polysemy/wic` as published. For parts of speech, softmax
+regression on one layer's vectors, or on their mean, of the epoch that is best on the development
+set; for Word in Context, the cosine of the word's two vectors and the threshold that is best on the
+training pairs. Scores are of the test sets (cf. Peters et al. 2018, tables 5 and 6).
+
+By its skip connection the top layer has the one below in it; "added" is what it adds to that.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy
+import torch
+from torch import nn
+
+from elmo_components.elmo import Elmo
+
+EPOCHS = 8
+BATCH = 256
+
+
+class Pair(NamedTuple):
+    """A word in two sentences, and whether its sense is the same."""
+
+    sentences: tuple[list[str], list[str]]
+    places: tuple[int, int]
+    is_same: bool
+
+
+def main() -> None:
+    """Measures both and writes them."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--elmo", default="english")
+    parser.add_argument("--most", type=int, default=6000, help="training sentences, or pairs")
+    arguments = parser.parse_args()
+    elmo = Elmo.from_pretrained(arguments.elmo)
+    found = {
+        "pos": parts_of_speech(elmo, arguments.data / "pos" / "ud_english_ewt", arguments.most),
+        "wic": senses(elmo, arguments.data / "polysemy" / "wic", arguments.most),
+    }
+    arguments.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=2))
+
+
+def layer_names(elmo: Elmo) -> list[str]:
+    """Returns the names of what is compared."""
+    names = [f"layer {layer}" for layer in range(elmo.config.num_layers)]
+    return [*names, f"added by {elmo.config.num_layers - 1}", "mean"]
+
+
+def compared(layers: numpy.ndarray) -> numpy.ndarray:
+    """Returns layers, (num_layers, ..., size), what the last adds, and their mean after them."""
+    added = layers[-1:] - layers[-2:-1]
+    return numpy.concatenate([layers, added, layers.mean(axis=0, keepdims=True)])
+
+
+def parts_of_speech(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
+    """Returns the accuracy of UPOS from each layer alone."""
+    texts = {
+        part: list(_tagged(folder / f"en_ewt-ud-{part}.conllu"))[:most]
+        for part in ("train", "dev", "test")
+    }
+    tags = sorted({tag for sentence in texts["train"] for _, tag in sentence})
+    numbers = {tag: number for number, tag in enumerate(tags)}
+    data = {}
+    for part, sentences in texts.items():
+        words = [[word for word, _ in sentence] for sentence in sentences]
+        # (num_layers + 2, tokens, 2 * hidden_size)
+        vectors = numpy.concatenate([compared(layers) for layers in elmo.embed(words)], axis=1)
+        # one that training has not is never right
+        labels = [numbers.get(tag, -1) for sentence in sentences for _, tag in sentence]
+        data[part] = torch.from_numpy(vectors), torch.tensor(labels)
+    return {
+        name: _probe({part: (vectors[row], labels) for part, (vectors, labels) in data.items()})
+        for row, name in enumerate(layer_names(elmo))
+    }
+
+
+def _tagged(path: Path) -> Iterator[list[tuple[str, str]]]:
+    for block in path.read_text(encoding="utf-8").split("\n\n"):
+        rows = [line.split("\t") for line in block.splitlines() if re.match(r"\d+\t", line)]
+        if rows:
+            yield [(row[1], row[3]) for row in rows]
+
+
+def _probe(data: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> float:
+    torch.manual_seed(0)
+    vectors, labels = data["train"]
+    # (size,), both
+    mean, deviation = vectors.mean(0), vectors.std(0) + 1e-6
+    model = nn.Linear(vectors.size(1), int(labels.max()) + 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def accuracy(part: str) -> float:
+        of_part, expected = data[part]
+        with torch.no_grad():
+            return float((model((of_part - mean) / deviation).argmax(1) == expected).float().mean())
+
+    best = (0.0, 0.0)
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(labels)).split(BATCH):
+            optimizer.zero_grad()
+            scores = model((vectors[rows] - mean) / deviation)
+            nn.functional.cross_entropy(scores, labels[rows]).backward()
+            optimizer.step()
+        best = max(best, (accuracy("dev"), accuracy("test")))
+    return best[1]
+
+
+def senses(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
+    """Returns the accuracy of a threshold on the cosine of a word's two vectors, of each layer."""
+    data = {}
+    for part in ("train", "test"):
+        pairs = list(_pairs(folder, part))[:most]
+        # (num_layers + 2, pairs)
+        data[part] = _cosines(elmo, pairs), numpy.array([pair.is_same for pair in pairs])
+    return {
+        name: _by_threshold(
+            *((cosines[row], labels) for cosines, labels in (data["train"], data["test"]))
+        )
+        for row, name in enumerate(layer_names(elmo))
+    }
+
+
+def _pairs(folder: Path, part: str) -> Iterator[Pair]:
+    lines = (folder / f"{part}.data.txt").read_text(encoding="utf-8").splitlines()
+    labels = (folder / f"{part}.gold.txt").read_text(encoding="utf-8").split()
+    for line, label in zip(lines, labels):
+        _, _, places, first, second = line.split("\t")
+        one, other = map(int, places.split("-"))
+        yield Pair((first.split(), second.split()), (one, other), label == "T")
+
+
+def _cosines(elmo: Elmo, pairs: Sequence[Pair]) -> numpy.ndarray:
+    layers = elmo.embed(list(chain.from_iterable(pair.sentences for pair in pairs)))
+    places = chain.from_iterable(pair.places for pair in pairs)
+    # (2 * pairs, num_layers + 2, size)
+    vectors = numpy.stack([compared(found[:, place]) for found, place in zip(layers, places)])
+    vectors /= numpy.linalg.norm(vectors, axis=-1, keepdims=True)
+    # (num_layers + 2, pairs)
+    return (vectors[::2] * vectors[1::2]).sum(-1).T
+
+
+def _by_threshold(
+    train: tuple[numpy.ndarray, numpy.ndarray], test: tuple[numpy.ndarray, numpy.ndarray]
+) -> float:
+    cosines, labels = train
+    thresholds = numpy.quantile(cosines, numpy.linspace(0, 1, 201))
+    threshold = max(thresholds, key=lambda bound: ((cosines >= bound) == labels).mean())
+    return float(((test[0] >= threshold) == test[1]).mean())
+
+
+if __name__ == "__main__":
+    main()
