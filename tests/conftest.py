@@ -1,6 +1,11 @@
 """What many tests start from: the project's fixtures and the tiny model."""
 
+import os
 from pathlib import Path
+
+# torch's threads of several processes would wait for one another
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy
 import pytest
