@@ -44,8 +44,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: str, checkout: Path) -> str:
     """Runs commands in a shell with one epoch's training, and returns what they print."""
-    few = """-o '{"trainer.num_epochs": 1, "dataset_reader.max_instances": 60}'"""
-    command = re.sub(r"(allennlp train \S+)", rf"\1 {few}", command)
+    few = '"trainer.num_epochs": 1, "dataset_reader.max_instances": 60'
+    if " -o '{" in command:
+        command = command.replace(" -o '{", f" -o '{{{few}, ")
+    else:
+        command = re.sub(r"(allennlp train \S+)", rf"\1 -o '{{{few}}}'", command)
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"export PATH='{checkout}/bin':$PATH\n{command}"],
         cwd=checkout,
@@ -94,6 +97,17 @@ def test_a_configuration_for_own_data_trains_predicts_and_evaluates(checkout: Pa
     printed = run(commands, checkout)
     assert '"words": ["Berlin", "is", "cold"]' in printed
     assert (checkout / "output" / "mine" / "model.tar.gz").exists()
+
+
+def test_a_classifier_of_own_texts_trains_and_predicts(checkout: Path) -> None:
+    (commands,) = (text for text in blocks("bash") if "tsv.jsonnet" in text)
+    assert '"label": ' in run(commands, checkout)
+
+
+def test_a_file_is_embedded(checkout: Path) -> None:
+    (commands,) = (text for text in blocks("bash") if "elmo-embed" in text)
+    run(commands, checkout)
+    assert (checkout / "output" / "vectors.hdf5").exists()
 
 
 def test_pre_training_runs_as_it_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

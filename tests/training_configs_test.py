@@ -4,7 +4,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import _jsonnet
 import pytest
@@ -22,12 +22,23 @@ from tests.conftest import ROOT
 import_plugins()
 
 CONFIGS = sorted((ROOT / "training_configs").rglob("*.jsonnet"))
-PREDICTORS = {"tagging": "elmo_tagger", "classification": "elmo_classifier"}
+PREDICTORS = {
+    "tagging": "elmo_tagger",
+    "classification": "elmo_classifier",
+    "translation": "elmo_translator",
+}
+# Where it is another one than its folder's, by the configuration's name.
+OTHER_PREDICTORS = {"wic": "elmo_word_in_context"}
 # What embeds text for a task; the others are language models.
 TASKS = [path for path in CONFIGS if path.parent.name in PREDICTORS]
 WITH_ELMO = [path for path in TASKS if "without_elmo" not in path.stem]
 # Enough to go through everything once.
 FEW = {"dataset_reader.max_instances": 60, "trainer.num_epochs": 1}
+
+
+def predictor_of(path: Path) -> Optional[str]:
+    """The name of what predicts with a configuration's model; `None` for a language model's."""
+    return OTHER_PREDICTORS.get(path.stem, PREDICTORS.get(path.parent.name))
 
 
 def allennlp(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -56,9 +67,7 @@ def test_a_configuration_trains_and_is_evaluated_on_its_test_set(trained: Any) -
 
 def test_every_parameter_is_trained(trained: Any) -> None:
     path, folder = trained
-    predictor = Predictor.from_path(
-        str(folder / "model.tar.gz"), predictor_name=PREDICTORS.get(path.parent.name)
-    )
+    predictor = Predictor.from_path(str(folder / "model.tar.gz"), predictor_name=predictor_of(path))
     instances = list(predictor._dataset_reader.read(Params.from_file(str(path))["train_data_path"]))
     model = predictor._model.train()
     model.forward_on_instances(instances[:1])
@@ -84,30 +93,36 @@ def test_an_archive_needs_no_other_file(
     gone = folder.rename(folder.with_suffix(".gone"))
     monkeypatch.chdir(tmp_path)
     if path in TASKS:
-        predict_from_archive(monkeypatch, path.parent.name)
+        predict_from_archive(monkeypatch, str(predictor_of(path)))
     allennlp(monkeypatch, "evaluate", "model.tar.gz", str(data), "--output-file", "metrics.json")
     assert json.loads(Path("metrics.json").read_text())["loss"] > 0.0
     gone.rename(folder)
     (tmp_path / "model.tar.gz").rename(folder / "model.tar.gz")
 
 
-def predict_from_archive(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+def predict_from_archive(monkeypatch: pytest.MonkeyPatch, predictor: str) -> None:
     """Predicts with the archive in the current folder, of sentences in each form."""
     lines = 'Ana saw Oslo .\n\n{"tokens": ["Fine", "."]}\n{"sentence": ""}\n'
+    if predictor == "elmo_word_in_context":
+        places = '"second": ["Run", "!"], "first_index": 1, "second_index": 0'
+        lines = f'{{"first": "They run .", {places}}}\n' * 3
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
     allennlp(
         monkeypatch,
         *("predict", "model.tar.gz", "-", "--silent", "--output-file", "out.jsonl"),
-        *("--predictor", PREDICTORS[task], "--include-package", "elmo_components"),
+        *("--predictor", predictor, "--include-package", "elmo_components"),
     )
     predictions = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert len(predictions) == 3
-    if task == "tagging":
+    if predictor == "elmo_tagger":
         assert [prediction["words"] for prediction in predictions] == [
             ["Ana", "saw", "Oslo", "."],
             ["Fine", "."],
             [],
         ]
+    if predictor == "elmo_translator":
+        translations = [prediction["translation"] for prediction in predictions]
+        assert translations[0] and translations[1] and translations[2] == ""
 
 
 @pytest.mark.parametrize("path", WITH_ELMO, ids=lambda path: path.stem)
@@ -127,14 +142,24 @@ def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Pat
     config = Params.from_file(str(mine), ext_vars={"TRAIN": "my-train"}).as_dict(quiet=True)
     assert (config["train_data_path"], config["test_data_path"]) == ("my-train", "test")
     assert config["trainer"]["num_epochs"] == 3
-    embedder = config["model"]["text_field_embedder"]["token_embedders"]["elmo"]
-    assert embedder["pretrained_file"] == "weights.hdf5" and embedder["requires_grad"] is False
+    (text_field_embedder,) = (
+        config["model"][key]
+        for key in ("text_field_embedder", "source_text_embedder")
+        if key in config["model"]
+    )
+    embedders = text_field_embedder["token_embedders"].values()
+    (embedder,) = (one for one in embedders if one["type"].startswith("elmo"))
+    assert embedder["pretrained_file"] == "weights.hdf5"
+    assert embedder["requires_grad"] is ("finetuned" in path.stem)
     assert embedder["architecture"]["lstm"]["dim"] == 1024
     # what is read must be of the size of what is embedded
-    (encoder,) = (
-        config["model"][key] for key in ("encoder", "seq2vec_encoder") if key in config["model"]
-    )
-    assert encoder["input_size"] >= ElmoConfig.from_options(embedder["architecture"]).output_size
+    size = ElmoConfig.from_options(embedder["architecture"]).output_size
+    model = config["model"]
+    if "pre_encode_feedforward" in model:
+        assert model["pre_encode_feedforward"]["input_dim"] >= size
+    elif model["type"] != "elmo_word_in_context":
+        (encoder,) = (model[key] for key in ("encoder", "seq2vec_encoder") if key in model)
+        assert encoder["input_size"] >= size
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
