@@ -1,0 +1,147 @@
+"""Tests of benchmarks/{sampling, compare, compare_report, probes, static_vectors}.py."""
+
+import argparse
+import gzip
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from elmo_components.elmo import Elmo
+from tests.conftest import ROOT
+
+pytest.importorskip("matplotlib", reason="only the development extras have it")
+sys.path.insert(0, str(ROOT / "benchmarks"))
+compare, compare_report, probes, sampling, static_vectors = map(
+    __import__, ("compare", "compare_report", "probes", "sampling", "static_vectors")
+)
+sys.path.remove(str(ROOT / "benchmarks"))
+
+BLOCKS = "a\tO\nb\tB-x\n\nc\tO\n\t\nd\tO\ne\tO\n\n\nf\tO\n"
+
+
+def test_a_share_has_whole_sentences_each_once_in_their_order() -> None:
+    assert sampling.sample_blocks(BLOCKS, 1.0, 0) == (
+        "a\tO\nb\tB-x\n\nc\tO\n\nd\tO\ne\tO\n\nf\tO\n\n"
+    )
+    halves = {sampling.sample_blocks(BLOCKS, 0.5, seed) for seed in range(20)}
+    assert len(halves) > 1
+    for half in halves:
+        sentences = half.strip("\n").split("\n\n")
+        assert len(sentences) == 2 and sentences == sorted(sentences)
+    assert sampling.sample_blocks(BLOCKS, 0.001, 0).count("\n\n") == 1
+
+
+def test_a_share_of_lines_keeps_characters_that_end_lines_elsewhere() -> None:
+    text = "a\x85b\nc\x0bd\ne\n"
+    assert sampling.sample_lines(text, 1.0, 0) == text
+    assert sampling.sample_lines(text, 0.3, 0).count("\n") == 1
+
+
+@pytest.fixture
+def data(tmp_path: Path, fixtures: Path) -> Path:
+    """The fixtures, where published data would be."""
+    folder = tmp_path / "data" / "ner" / "wnut17"
+    folder.parent.mkdir(parents=True)
+    shutil.copytree(fixtures / "data" / "ner", folder)
+    questions = tmp_path / "data" / "classification" / "trec"
+    questions.parent.mkdir()
+    shutil.copytree(fixtures / "data" / "questions", questions)
+    return tmp_path / "data"
+
+
+def test_runs_are_made_once_and_become_tables_and_pictures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("".join(f"{word} {' '.join(['0.1'] * 300)}\n" for word in ("the", ".")))
+    few = {"dataset_reader.max_instances": 12, "trainer.num_epochs": 1}
+    arguments = ["compare.py", str(data), "--output", str(tmp_path / "out"), "--seeds", "0"]
+    arguments += ["--tasks", "trec6", "--kinds", "learned", "word2vec", "--shares", "1", "0.5"]
+    arguments += ["--word2vec", str(vectors), "--overrides", json.dumps(few)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    compare.main()
+    printed = capsys.readouterr().out
+    assert printed.count("trec6-word2vec-0.5-0: ") == 1
+    # what is there is not trained again
+    monkeypatch.setattr(compare.subprocess, "run", None)
+    compare.main()
+    results = tmp_path / "results"
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "out"), "--results", str(results)])
+    compare_report.main()
+    assert {path.name for path in results.iterdir()} == {
+        "curves.png",
+        "runs.json",
+        "scores.png",
+        "tables.md",
+    }
+    table = (results / "tables.md").read_text()
+    (run,) = (
+        run
+        for run in json.loads((results / "runs.json").read_text())
+        if (run["kind"], run["share"]) == ("word2vec", 1.0)
+    )
+    assert f"| word2vec | {100 * run['found']['score']:.1f} | 1 |" in table
+    assert run["found"]["trained_parameters"] <= run["found"]["parameters"]
+
+
+def test_each_kind_of_vectors_has_a_configuration_for_each_task(data: Path, tmp_path: Path) -> None:
+    vectors = tmp_path / "vectors.txt"
+    arguments = argparse.Namespace(
+        data=data,
+        word2vec=vectors,
+        fasttext=vectors,
+        tuned=["ner=model.safetensors"],
+        transformer="folder",
+    )
+    for task, size in (("ner", 300 + 128), ("trec6", 300)):
+        for kind in compare.KINDS:
+            folder = tmp_path / f"{task}-{kind}"
+            folder.mkdir()
+            run = compare.Run(task, kind, 1.0, 7)
+            config = compare._config(run, folder, arguments)
+            assert config["pytorch_seed"] == 7
+            encoder = config["model"].get("encoder") or config["model"]["seq2vec_encoder"]
+            if kind == "fasttext":
+                assert encoder["input_size"] == size
+            indexers = config["dataset_reader"]["token_indexers"]
+            embedders = config["model"]["text_field_embedder"]["token_embedders"]
+            assert indexers.keys() == embedders.keys()
+
+
+def test_a_probe_tells_apart_what_can_be_told(tiny: Elmo) -> None:
+    labels = torch.arange(400) % 3
+    vectors = torch.nn.functional.one_hot(labels, 3).float() + 0.1 * torch.randn(400, 3)
+    assert probes._probe(dict.fromkeys(("train", "dev", "test"), (vectors, labels))) > 0.95
+    cosines = numpy.linspace(-1, 1, 100)
+    assert probes._by_threshold((cosines, cosines > 0.2), (cosines, cosines > 0.2)) > 0.97
+    layers = numpy.arange(12.0).reshape(3, 2, 2)
+    found = probes.compared(layers)
+    assert len(found) == len(probes.layer_names(tiny)) == 5
+    numpy.testing.assert_array_equal(found[3], layers[2] - layers[1])
+
+
+def test_static_vectors_are_written_as_allennlp_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gensim", reason="only the extra `compare` has it")
+    (tmp_path / "text.txt").write_text("the cat sat\nthe dog sat\n" * 20)
+    (tmp_path / "more.txt").write_text("catty dog\n")
+    arguments = [
+        "x",
+        "fasttext",
+        str(tmp_path / "text.txt"),
+        "--output",
+        str(tmp_path / "v.txt.gz"),
+    ]
+    arguments += ["--words", str(tmp_path / "more.txt"), "--size", "5", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    static_vectors.main()
+    with gzip.open(tmp_path / "v.txt.gz", "rt") as lines:
+        rows = [line.split(" ") for line in lines]
+    assert {row[0] for row in rows} == {"the", "cat", "sat", "dog", "catty"}
+    assert {len(row) for row in rows} == {6}
