@@ -141,7 +141,9 @@ def test_a_named_pipe_is_read_and_not_counted(tmp_path: Path) -> None:
     writer.join()
 
 
-@pytest.mark.parametrize("content", [gzip.compress(TEXT)[:-9], b"no gzip", b""])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(TEXT)[:-9], b"no gzip", b""], ids=["cut", "other", "empty"]
+)
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.gz").write_bytes(content)
     found: Optional[list] = None
