@@ -5,7 +5,7 @@
 //
 //   allennlp train training_configs/translation/multi30k_without_elmo.jsonnet -s output/multi30k_without_elmo --include-package elmo_components
 //
-// Measured: that it trains; for the fixtures the batches are too large, as in multi30k.jsonnet.
+// Measured: that it trains and predicts; for the fixtures the batches are too large, as in multi30k.jsonnet.
 local translator = import 'multi30k.jsonnet';
 
 translator {

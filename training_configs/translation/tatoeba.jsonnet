@@ -10,7 +10,7 @@
 //
 //   allennlp train training_configs/translation/tatoeba.jsonnet -s output/tatoeba --include-package elmo_components
 //
-// Measured: that it trains; for the fixtures the batches are too large, as in multi30k.jsonnet.
+// Measured: that it trains and predicts; for the fixtures the batches are too large, as in multi30k.jsonnet.
 local seq2seq = import 'seq2seq.libsonnet';
 local elmo = import '../elmo.libsonnet';
 
