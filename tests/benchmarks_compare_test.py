@@ -114,8 +114,8 @@ def test_each_kind_of_vectors_has_a_configuration_for_each_task(data: Path, tmp_
 
 
 def test_a_probe_tells_apart_what_can_be_told(tiny: Elmo) -> None:
-    labels = torch.arange(400) % 3
-    vectors = torch.nn.functional.one_hot(labels, 3).float() + 0.1 * torch.randn(400, 3)
+    labels = torch.arange(20_000) % 3
+    vectors = torch.nn.functional.one_hot(labels, 3).float() + 0.1 * torch.randn(20_000, 3)
     assert probes._probe(dict.fromkeys(("train", "dev", "test"), (vectors, labels))) > 0.95
     cosines = numpy.linspace(-1, 1, 100)
     assert probes._by_threshold((cosines, cosines > 0.2), (cosines, cosines > 0.2)) > 0.97
