@@ -89,9 +89,11 @@ class ElmoEmbedder(TokenEmbedder):
     # Raises
 
     `ConfigurationError` for an architecture that cannot be, or settings that exclude each other;
-    `CheckpointError` for a file that
-    cannot be read or does not hold it.
+    `CheckpointError` for a file that cannot be read or does not hold it.
     """
+
+    # how many differently weighted means a token's vector has, one after the other
+    num_mixes = 1
 
     def __init__(
         self,
@@ -119,6 +121,7 @@ class ElmoEmbedder(TokenEmbedder):
             config = ElmoConfig.from_options(architecture)
             self._elmo = Elmo(
                 config,
+                num_output_representations=self.num_mixes,
                 dropout=dropout,
                 do_layer_norm=do_layer_norm,
                 scalar_mix_parameters=scalar_mix_parameters,
@@ -135,7 +138,8 @@ class ElmoEmbedder(TokenEmbedder):
         self._projection = (
             None if projection_dim is None else torch.nn.Linear(config.output_size, projection_dim)
         )
-        self._output_dim = config.output_size if projection_dim is None else projection_dim
+        mean_size = config.output_size if projection_dim is None else projection_dim
+        self._output_dim = self.num_mixes * mean_size
         self._stateful = stateful
         self._state: Optional[LstmState] = None
         self._layer_cache = None if frozen_features is None else frozen_features.layer_cache
@@ -169,6 +173,10 @@ class ElmoEmbedder(TokenEmbedder):
         output = self._elmo(elmo_tokens, state)
         if self._stateful and output["state"] is not None:
             self._state = carried(self._state, output["state"])
-        # (..., time, 2 * hidden_size)
-        embedded = output["elmo_representations"][0]
-        return embedded if self._projection is None else self._projection(embedded)
+        # (..., time, 2 * hidden_size), each
+        means = output["elmo_representations"]
+        if self._projection is not None:
+            # (..., time, projection_dim), each
+            means = [self._projection(mean) for mean in means]
+        # (..., time, get_output_dim())
+        return means[0] if self.num_mixes == 1 else torch.cat(means, dim=-1)

@@ -1,14 +1,13 @@
 """ELMo at two places of a model, the input and the output of its encoder, with two mixes."""
 
-from typing import Any, Optional
+from typing import Optional
 
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.modules.seq2seq_encoders.seq2seq_encoder import Seq2SeqEncoder
 from allennlp.modules.token_embedders.token_embedder import TokenEmbedder
 
-from elmo_components.registered.embedder import ElmoEmbedder, FrozenFeatures
-from elmo_components.scalar_mix import ScalarMix
+from elmo_components.registered.embedder import ElmoEmbedder
 
 __all__ = ["AroundEncoder", "ElmoForTwoPlaces"]
 
@@ -24,58 +23,10 @@ class ElmoForTwoPlaces(ElmoEmbedder):
 
     # Parameters
 
-    architecture, pretrained_file, dropout, do_layer_norm, requires_grad, scalar_mix_parameters,
-    frozen_features :
-        See `ElmoEmbedder`.
+    See `ElmoEmbedder`.
     """
 
-    def __init__(
-        self,
-        architecture: dict[str, Any],
-        pretrained_file: Optional[str] = None,
-        dropout: float = 0.5,
-        do_layer_norm: bool = False,
-        requires_grad: bool = False,
-        scalar_mix_parameters: Optional[list[float]] = None,
-        frozen_features: Optional[FrozenFeatures] = None,
-    ) -> None:
-        super().__init__(
-            architecture,
-            pretrained_file=pretrained_file,
-            dropout=dropout,
-            do_layer_norm=do_layer_norm,
-            requires_grad=requires_grad,
-            scalar_mix_parameters=scalar_mix_parameters,
-            frozen_features=frozen_features,
-        )
-        self._elmo.scalar_mixes.append(
-            ScalarMix(
-                self._elmo.config.num_layers,
-                do_layer_norm=do_layer_norm,
-                fixed_weights=scalar_mix_parameters,
-            )
-        )
-
-    def get_output_dim(self) -> int:
-        """Returns the size of a token's vector: two means."""
-        return 2 * super().get_output_dim()
-
-    def forward(self, elmo_tokens: torch.Tensor) -> torch.Tensor:
-        """
-        # Parameters
-
-        elmo_tokens : `torch.Tensor`
-            int64, (..., time, 50), as `elmo_character_ids` makes them.
-
-        # Returns
-
-        `torch.Tensor`
-            (..., time, get_output_dim()), 0 where masked.
-        """
-        if self.training:
-            self._elmo.layer_cache = self._layer_cache
-        # (..., time, 4 * hidden_size)
-        return torch.cat(self._elmo(elmo_tokens)["elmo_representations"], dim=-1)
+    num_mixes = 2
 
 
 @Seq2SeqEncoder.register("around_encoder")

@@ -45,6 +45,17 @@ def test_each_place_has_a_mix_of_its_own(tiny: Elmo, tiny_folder: object) -> Non
     torch.testing.assert_close(embedder(ids)[0], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_both_means_are_projected_alike(tiny: Elmo, tiny_folder: object) -> None:
+    embedder = ElmoForTwoPlaces(
+        tiny.config.to_options(), pretrained_file=str(tiny_folder), projection_dim=5
+    ).eval()
+    ids = CharacterMapper.of(tiny.config.char_cnn).batch_ids([["Two", "places"]])
+    vectors = embedder(ids)
+    assert vectors.size(-1) == embedder.get_output_dim() == 10
+    # the mixes start alike
+    torch.testing.assert_close(vectors[..., :5], vectors[..., 5:])
+
+
 def test_what_goes_around_the_encoder_is_not_changed() -> None:
     encoder = make_encoder(5)
     assert (encoder.get_input_dim(), encoder.get_output_dim()) == (5, 6)
