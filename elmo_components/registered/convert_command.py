@@ -13,6 +13,7 @@ from elmo_components.checkpoints import allennlp_archive
 from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, resolve
 from elmo_components.checkpoints.native import SUFFIX
 from elmo_components.config import CODE_POINTS, CharCnnConfig
+from elmo_components.registered.command_parser import add_command
 from elmo_components.registered.destination import (
     add_destination,
     as_configuration_errors,
@@ -41,13 +42,7 @@ class ConvertCommand(Subcommand):
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         """Adds the command to a parser of commands."""
         description = "Take a biLM from one format into another, to the last bit."
-        command = parser.add_parser(
-            self.name,
-            description=description,
-            help=description,
-            epilog=EXAMPLE,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        command = add_command(parser, self.name, description=description, epilog=EXAMPLE)
         names = ", ".join([*SHIPPED, *PUBLISHED])
         command.add_argument(
             "source",

@@ -18,6 +18,7 @@ from elmo_components.checkpoints.vocabulary_file import read_vocabulary
 from elmo_components.elmo import Elmo
 from elmo_components.embed_file import Summary, embed_file, folder_of
 from elmo_components.embed_settings import DUPLICATES, EMPTY_LINES, EmbedSettings
+from elmo_components.registered.command_parser import add_command
 from elmo_components.sentence_files import SentenceFile
 from elmo_components.vector_choice import POOLINGS, VectorChoice
 
@@ -50,13 +51,7 @@ class EmbedCommand(Subcommand):
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         """Adds the command to a parser of commands."""
         description = "Write the ELMo vectors of the sentences in a file."
-        command = parser.add_parser(
-            self.name,
-            description=description,
-            help=description,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        command = add_command(parser, self.name, description=description, epilog=EPILOG)
         command.add_argument(
             "input_file",
             help="a sentence a line, tokens parted by white space; or JSON lines (.jsonl) or "

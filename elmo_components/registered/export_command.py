@@ -8,6 +8,7 @@ from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 
 from elmo_components.checkpoints import allennlp_archive
+from elmo_components.registered.command_parser import add_command
 from elmo_components.registered.destination import (
     add_destination,
     as_configuration_errors,
@@ -34,13 +35,7 @@ class ExportCommand(Subcommand):
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         """Adds the command to a parser of commands."""
         description = "Write the biLM of a trained model as a checkpoint."
-        command = parser.add_parser(
-            self.name,
-            description=description,
-            help=description,
-            epilog=EXAMPLE,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        command = add_command(parser, self.name, description=description, epilog=EXAMPLE)
         command.add_argument("archive", help="a model.tar.gz, or a folder that was trained in")
         add_destination(command)
         command.set_defaults(func=_run)

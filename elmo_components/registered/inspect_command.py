@@ -22,6 +22,7 @@ from elmo_components.neighbours import (
     word_vectors,
 )
 from elmo_components.pictures import draw_mixes, draw_words
+from elmo_components.registered.command_parser import add_command
 
 __all__ = ["InspectCommand", "report_neighbours", "report_of"]
 
@@ -49,13 +50,7 @@ class InspectCommand(Subcommand):
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         """Adds the command to a parser of commands."""
         description = "Say what a file of ELMo is and whether anything is wrong with it."
-        command = parser.add_parser(
-            self.name,
-            description=description,
-            help=description,
-            epilog=EXAMPLE,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        command = add_command(parser, self.name, description=description, epilog=EXAMPLE)
         command.add_argument("path", help="a checkpoint or an archive, in any known format")
         command.add_argument("--json", action="store_true", help="print all of it as JSON")
         command.add_argument(
