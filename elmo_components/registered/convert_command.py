@@ -18,6 +18,7 @@ from elmo_components.registered.destination import (
     add_destination,
     as_configuration_errors,
     check_destination,
+    destination_settings,
     write,
 )
 
@@ -119,11 +120,7 @@ def _run(arguments: argparse.Namespace) -> None:
     print(
         convert(
             arguments.source,
-            Path(arguments.destination),
-            with_softmax=not arguments.without_softmax,
-            dtype=torch.float16 if arguments.float16 else torch.float32,
-            folder_format=arguments.folder_format,
-            force=arguments.force,
+            **destination_settings(arguments),
             options=arguments.options,
             part=arguments.part,
         )

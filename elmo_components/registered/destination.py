@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -15,7 +16,13 @@ from elmo_components.checkpoints.many_langs import MODEL_CONFIG_NAME, NAMES
 from elmo_components.checkpoints.native import SUFFIX
 from elmo_components.checkpoints.vocabulary_file import VOCABULARY_NAME
 
-__all__ = ["add_destination", "as_configuration_errors", "check_destination", "write"]
+__all__ = [
+    "add_destination",
+    "as_configuration_errors",
+    "check_destination",
+    "destination_settings",
+    "write",
+]
 
 PUBLISHED = (OPTIONS_NAME, WEIGHTS_NAME, VOCABULARY_NAME)
 # The files of each form of a folder.
@@ -43,6 +50,17 @@ def add_destination(command: argparse.ArgumentParser) -> None:
         "--float16", action="store_true", help=f"halve a {SUFFIX} file, by rounding"
     )
     command.add_argument("--force", action="store_true", help="replace files of these names")
+
+
+def destination_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what `add_destination` added, under the names that `convert` and `export` take."""
+    return {
+        "destination": Path(arguments.destination),
+        "with_softmax": not arguments.without_softmax,
+        "dtype": torch.float16 if arguments.float16 else torch.float32,
+        "folder_format": arguments.folder_format,
+        "force": arguments.force,
+    }
 
 
 def check_destination(

@@ -13,6 +13,7 @@ from elmo_components.registered.destination import (
     add_destination,
     as_configuration_errors,
     check_destination,
+    destination_settings,
     write,
 )
 
@@ -86,13 +87,4 @@ def export(
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    print(
-        export(
-            Path(arguments.archive),
-            Path(arguments.destination),
-            with_softmax=not arguments.without_softmax,
-            dtype=torch.float16 if arguments.float16 else torch.float32,
-            folder_format=arguments.folder_format,
-            force=arguments.force,
-        )
-    )
+    print(export(Path(arguments.archive), **destination_settings(arguments)))
