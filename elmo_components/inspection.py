@@ -1,7 +1,6 @@
 """What a checkpoint is: its format, sizes, parameters, languages, and all that is wrong with it."""
 
 import dataclasses
-import json
 import logging
 import math
 import os
@@ -18,6 +17,7 @@ from elmo_components import checkpoints
 from elmo_components.checkpoints import Checkpoint, CheckpointError, allennlp_archive
 from elmo_components.checkpoints.archive_files import WEIGHTS_NAMES, unpacked
 from elmo_components.checkpoints.checkpoint import misfits
+from elmo_components.checkpoints.json_text import parse_json
 from elmo_components.checkpoints.names import resolve
 from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.checkpoints.pickled_tensors import read_chosen_tensors
@@ -124,7 +124,7 @@ def inspect(path: Union[str, os.PathLike]) -> Inspection:
             place = resolve(path)
             name = checkpoints.identify(place).__name__.rpartition(".")[2]
             languages = _languages(place, remarks)
-            checkpoint = checkpoints.load(path, softmax=True)
+            checkpoint = checkpoints.load(place, softmax=True)
             mixes = tuple(_mixes_at(place))
     except CheckpointError as error:
         return Inspection(
@@ -233,8 +233,8 @@ def _languages(path: Path, remarks: list[str]) -> tuple[str, ...]:
         return ()
     try:
         with open(meta, "rb") as file:
-            contents = json.loads(file.read(MAX_META))
-    except (ValueError, RecursionError) as error:
+            contents = parse_json(file.read(MAX_META + 1), limit=MAX_META)
+    except ValueError as error:
         remarks.append(f"{meta} is no JSON: {error}")
         return ()
     found = contents if isinstance(contents, dict) else {}
