@@ -80,6 +80,7 @@ function(run)
     fasttext: with_characters(static(run.files.fasttext)),
     elmo: contextual('english'),
     elmo_tuned: contextual(run.files.tuned),
+    elmo_learned: join(contextual('english'), learned),
     elmo_word2vec: join(contextual('english'), static(run.files.word2vec)),
     transformer: transformer(run.files.transformer),
   };

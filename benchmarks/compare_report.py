@@ -22,6 +22,7 @@ NAMES = {
     "fasttext": "fastText",
     "elmo": "ELMo",
     "elmo_tuned": "ELMo, fine-tuned on the text",
+    "elmo_learned": "ELMo and learned",
     "elmo_word2vec": "ELMo and word2vec",
     "transformer": "MiniLM (transformer), frozen",
 }

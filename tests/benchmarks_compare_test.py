@@ -1,4 +1,4 @@
-"""Tests of benchmarks/{sampling, compare, compare_report, probes, static_vectors}.py."""
+"""Tests of benchmarks/{sampling, compare, compare_report, probes, static_vectors, tune}.py."""
 
 import argparse
 import gzip
@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 
 pytest.importorskip("matplotlib", reason="only the development extras have it")
 sys.path.insert(0, str(ROOT / "benchmarks"))
-compare, compare_report, probes, sampling, static_vectors = map(
-    __import__, ("compare", "compare_report", "probes", "sampling", "static_vectors")
+compare, compare_report, probes, sampling, static_vectors, tune = map(
+    __import__, ("compare", "compare_report", "probes", "sampling", "static_vectors", "tune")
 )
 sys.path.remove(str(ROOT / "benchmarks"))
 
@@ -89,14 +89,13 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
     assert run["found"]["trained_parameters"] <= run["found"]["parameters"]
 
 
-def test_each_kind_of_vectors_has_a_configuration_for_each_task(data: Path, tmp_path: Path) -> None:
+def test_each_kind_of_vectors_has_a_configuration_for_each_task(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "tune", lambda config, folder: folder / "tuned.safetensors")
     vectors = tmp_path / "vectors.txt"
     arguments = argparse.Namespace(
-        data=data,
-        word2vec=vectors,
-        fasttext=vectors,
-        tuned=["ner=model.safetensors"],
-        transformer="folder",
+        data=data, output=tmp_path, word2vec=vectors, fasttext=vectors, transformer="folder"
     )
     for task, size in (("ner", 300 + 128), ("trec6", 300)):
         for kind in compare.KINDS:
@@ -111,6 +110,24 @@ def test_each_kind_of_vectors_has_a_configuration_for_each_task(data: Path, tmp_
             indexers = config["dataset_reader"]["token_indexers"]
             embedders = config["model"]["text_field_embedder"]["token_embedders"]
             assert indexers.keys() == embedders.keys()
+
+
+def test_elmo_is_tuned_on_the_text_of_a_task_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "NUM_EPOCHS", 2)
+    run = compare.Run("trec6", "elmo", 1.0, 0)
+    files = dict.fromkeys(("word2vec", "fasttext", "transformer"))
+    config = compare._config(run, tmp_path, argparse.Namespace(data=data, **files))
+    path = tune.tune(config, tmp_path)
+    shipped, tuned = Elmo.from_pretrained("english"), Elmo.from_pretrained(path)
+    assert tuned.config == shipped.config
+    assert (tmp_path / "text.txt").read_text().count("\n") > 100
+    words = [["What", "is", "a", "question", "?"]]
+    change = abs(tuned.embed(words)[0] - shipped.embed(words)[0]).max()
+    assert 0 < change < 1
+    monkeypatch.setattr(tune.subprocess, "run", None)
+    assert tune.tune(config, tmp_path) == path
 
 
 def test_a_probe_tells_apart_what_can_be_told(tiny: Elmo) -> None:
