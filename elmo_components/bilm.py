@@ -5,10 +5,11 @@ from typing import NamedTuple, Optional
 import torch
 from torch import nn
 
+from elmo_components.alphabet import MAX_CHARACTERS
 from elmo_components.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.characters import sentence_marks, word_numbers
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, misfits
-from elmo_components.config import MAX_CHARACTERS, CharCnnConfig, ElmoConfig
+from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput", "check_ids"]

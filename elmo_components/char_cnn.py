@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from elmo_components.alphabet import WORD_DIGITS
 from elmo_components.characters import word_numbers
-from elmo_components.config import WORD_DIGITS, CharCnnConfig
+from elmo_components.config import CharCnnConfig
 from elmo_components.highway import Highway
 from elmo_components.word_cache import WordCache, is_frozen
 

@@ -13,17 +13,17 @@ from typing import Callable, Optional, cast
 import numpy
 import torch
 
-from elmo_components.config import (
+from elmo_components.alphabet import (
     BYTES,
     CODE_POINTS,
     MAX_CHARACTERS,
     NUM_CHARACTERS,
     UNKNOWN_WORD,
     WORD_DIGITS,
-    CharCnnConfig,
     read_alphabet,
     read_words,
 )
+from elmo_components.config import CharCnnConfig
 
 __all__ = [
     "BOS_IDS",

@@ -1,41 +1,27 @@
 """The numbers that define a biLM, read from and written to the published `options.json` form."""
 
-import logging
-import reprlib
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-logger = logging.getLogger(__name__)
-
-__all__ = ["CharCnnConfig", "ElmoConfig", "LstmConfig", "read_alphabet", "read_words"]
-
-# 256 bytes, two sentence marks, two word marks, padding; every id is one higher than in bilm-tf,
-# so that 0 can be the mask: 261 ids in the weights, 262 at inference.
-NUM_CHARACTERS = 262
-MAX_CHARACTERS = 50
-# What fills up a word, as all ids one higher than in bilm-tf.
-PADDING_ID = 261
-# Ids are kept as int16, and one number beyond them all must fit too.
-MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
-# With a word table, a word's number stands behind its characters in so many digits.
-WORD_DIGITS = 2
+from elmo_components.alphabet import (
+    BYTES,
+    CODE_POINTS,
+    MAX_CHARACTERS,
+    NUM_CHARACTERS,
+    WORD_DIGITS,
+    read_alphabet,
+    read_words,
+    shown,
+)
+from elmo_components.options import check_options
 
 ACTIVATIONS = ("relu", "tanh")
-
-BYTES = "bytes"
-CODE_POINTS = "code_points"
-UNITS = (BYTES, CODE_POINTS)
-# What stands for every word that a table does not have, as ELMoForManyLangs writes it.
-UNKNOWN_WORD = "<oov>"
 
 # A file may say anything, and a list of its parameters is made before it is held to them.
 MAX_LAYERS = 100
 # The largest number that float32 holds.
 MAX_CLIP = 3.4028234663852886e38
-# How many mistakes in options an error lists.
-MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class CharCnnConfig:
         if not self.filters or any(width < 1 or number < 1 for width, number in self.filters):
             raise ValueError(
                 "The filters must be pairs of a width and a number, both 1 or more; "
-                f"found {_shown(self.filters)}"
+                f"found {shown(self.filters)}"
             )
         if len(self.filters) > MAX_LAYERS:
             raise ValueError(
@@ -208,23 +194,7 @@ class ElmoConfig:
 
         `ValueError` that lists everything missing, unknown or of a wrong type.
         """
-        if not isinstance(options, Mapping):
-            raise ValueError(f"The options must be an object; found {type(options).__name__}")
-        problems: list[str] = []
-        char_cnn = _section(options, "char_cnn", _CHAR_CNN_KEYS, problems)
-        lstm = _section(options, "lstm", _LSTM_KEYS, problems)
-        embedding = _section(char_cnn, "embedding", {"dim": int}, problems, path="char_cnn.")
-        if options.get("bidirectional") is False:
-            problems.append("bidirectional is false, and ELMo has two directions")
-        _check_filters(char_cnn.get("filters"), problems)
-        units = _read_units(char_cnn, problems)
-        alphabet = _read_text(char_cnn, "alphabet", read_alphabet, units, problems)
-        words = _read_text(char_cnn, "words", read_words, units, problems)
-        _check_character_numbers(char_cnn, NUM_CHARACTERS + len(alphabet), problems)
-        if problems:
-            more = len(problems) - MAX_PROBLEMS
-            shown = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
-            raise ValueError("The options cannot be used: " + "; ".join(shown))
+        char_cnn, embedding, lstm, units, alphabet, words = check_options(options)
         return cls(
             char_cnn=CharCnnConfig(
                 embedding_size=embedding["dim"],
@@ -277,193 +247,6 @@ class ElmoConfig:
                 **beyond_published,
             },
         }
-
-
-def read_alphabet(text: str, *, units: str = BYTES) -> str:
-    """
-    Returns the characters of an alphabet in the order of their ids: those of a text, such as a file
-    of one a line, in which white space does not count; with code points, line ends alone do not.
-
-    # Raises
-
-    `ValueError` for a character that comes twice or that UTF-8 cannot encode, for too many, and for
-    other units.
-    """
-    _check_units(units)
-    alphabet = "".join(text.split()) if units == BYTES else text.replace("\n", "")
-    if len(alphabet) > MAX_ALPHABET:
-        raise ValueError(
-            f"An alphabet must have at most {MAX_ALPHABET} characters; found {len(alphabet)}"
-        )
-    again = [character for character, count in Counter(alphabet).items() if count > 1]
-    if again:
-        raise ValueError(
-            f"An alphabet must have each character once; found more of {_shown(again)}"
-        )
-    try:
-        alphabet.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"An alphabet must be text that UTF-8 can encode: {error}") from error
-    return alphabet
-
-
-def read_words(text: str, *, units: str) -> str:
-    """
-    Returns the words of a word table, one a line in the order of their rows, from such a text,
-    whose last line may end.
-
-    # Raises
-
-    `ValueError` for a word that is empty or comes twice or that UTF-8 cannot encode, for words
-    without "<oov>", and for words with other units than code points.
-    """
-    _check_units(units)
-    if not text:
-        return text
-    if units != CODE_POINTS:
-        raise ValueError(f"Where there are words, units must be {CODE_POINTS!r}; found {units!r}")
-    text = text.removesuffix("\n")
-    words = text.split("\n")
-    known = set(words)
-    if len(known) != len(words):
-        again = [word for word, count in Counter(words).items() if count > 1]
-        raise ValueError(f"A word table must have each word once; found more of {_shown(again)}")
-    if "" in known or UNKNOWN_WORD not in known:
-        raise ValueError(f"A word table must have {UNKNOWN_WORD} in it, and no empty word")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"A word table must be text that UTF-8 can encode: {error}") from error
-    return text
-
-
-def _check_units(units: str) -> None:
-    if units not in UNITS:
-        raise ValueError(f"units must be one of {', '.join(UNITS)}; found {_shown(units)}")
-
-
-_NUMBER = (int, float, type(None))
-_OPTIONAL = frozenset(
-    {"n_highway", "cell_clip", "proj_clip", "use_skip_connections", "max_characters_per_token"}
-    | {"n_characters", "alphabet", "units", "word_dim", "words"}
-)
-_CHAR_CNN_KEYS: dict[str, Any] = {
-    "activation": str,
-    "alphabet": str,
-    "embedding": Mapping,
-    "filters": (list, tuple),
-    "max_characters_per_token": int,
-    "n_characters": int,
-    "n_highway": (int, type(None)),
-    "units": str,
-    "word_dim": int,
-    "words": str,
-}
-_LSTM_KEYS: dict[str, Any] = {
-    "use_skip_connections": (bool, type(None)),
-    "projection_dim": int,
-    "dim": int,
-    "n_layers": int,
-    "cell_clip": _NUMBER,
-    "proj_clip": _NUMBER,
-}
-
-
-def _section(
-    options: Mapping[str, Any],
-    name: str,
-    keys: dict[str, Any],
-    problems: list[str],
-    *,
-    path: str = "",
-) -> Mapping[str, Any]:
-    section = options.get(name)
-    path = path + name
-    if not isinstance(section, Mapping):
-        problems.append(f"{path} must be an object; found {_shown(section)}")
-        return {}
-    for key in sorted(set(section) - set(keys)):
-        known = ", ".join(sorted(keys))
-        problems.append(f"{path}.{_shown(key)[1:-1]} is not known (known: {known})")
-    for key, types in keys.items():
-        if key not in section:
-            if key not in _OPTIONAL:
-                problems.append(f"{path}.{key} is missing")
-        elif not isinstance(section[key], types) or (
-            isinstance(section[key], bool) and key != "use_skip_connections"
-        ):
-            problems.append(f"{path}.{key} has the wrong type: {_shown(section[key])}")
-    return section
-
-
-def _check_filters(filters: Any, problems: list[str]) -> None:
-    if isinstance(filters, (list, tuple)):
-        for pair in filters:
-            if (
-                not isinstance(pair, (list, tuple))
-                or len(pair) != 2
-                or not all(type(number) is int for number in pair)
-            ):
-                problems.append(
-                    f"char_cnn.filters must hold pairs [width, number]; found {_shown(pair)}"
-                )
-
-
-def _read_units(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
-    units = char_cnn.get("units", BYTES)
-    if units in UNITS:
-        return str(units)
-    # another type is among the problems already
-    if isinstance(units, str):
-        problems.append(f"char_cnn.units must be one of {', '.join(UNITS)}; found {_shown(units)}")
-    return BYTES
-
-
-def _read_text(
-    char_cnn: Mapping[str, Any],
-    key: str,
-    read: Callable[..., str],
-    units: str,
-    problems: list[str],
-) -> str:
-    text = char_cnn.get(key, "")
-    # another type is among the problems already
-    if isinstance(text, str):
-        try:
-            return read(text, units=units)
-        except ValueError as error:
-            problems.append(f"char_cnn.{key}: {error}")
-    return ""
-
-
-def _check_character_numbers(char_cnn: Mapping[str, Any], wanted: int, problems: list[str]) -> None:
-    maximum = char_cnn.get("max_characters_per_token", MAX_CHARACTERS)
-    if maximum != MAX_CHARACTERS:
-        problems.append(
-            f"char_cnn.max_characters_per_token must be {MAX_CHARACTERS}; found {maximum!r}"
-        )
-    number = char_cnn.get("n_characters", wanted)
-    if wanted == NUM_CHARACTERS and number == wanted - 1:
-        # the commonest slip with bilm-tf: its training wants 261, everything after it 262,
-        # and the weights are the same
-        logger.warning(
-            "char_cnn.n_characters is %d, as bilm-tf's training writes it; it is read as %d, "
-            "which is what the same weights need at inference",
-            number,
-            wanted,
-        )
-    elif number != wanted:
-        problems.append(
-            f"char_cnn.n_characters must be {wanted}; found {number!r}: it is {NUM_CHARACTERS} and "
-            f"the number of characters in char_cnn.alphabet, {wanted - NUM_CHARACTERS}"
-        )
-
-
-def _shown(value: object) -> str:
-    # as short as can be read, whatever it is
-    shorter = reprlib.Repr()
-    shorter.maxstring = shorter.maxother = shorter.maxlong = 60
-    return shorter.repr(value)
 
 
 def _check_positive(config: Any, *names: str) -> None:

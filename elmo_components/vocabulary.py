@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Optional
 
+from elmo_components.alphabet import MAX_ALPHABET
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
-from elmo_components.config import MAX_ALPHABET
 
 __all__ = ["UNKNOWN_TOKEN", "CharacterCounts", "WordCounts", "write_vocabulary"]
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 import torch.nn.utils.stateless
 
+from elmo_components.alphabet import MAX_ALPHABET
 from elmo_components.char_cnn import CharCnn
 from elmo_components.characters import CharacterMapper
-from elmo_components.config import MAX_ALPHABET, CharCnnConfig
+from elmo_components.config import CharCnnConfig
 from tests.reference import float64, word_vector
 
 # torch 2 gave it its place, torch 1.12 has it here

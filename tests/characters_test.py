@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from elmo_components import characters
+from elmo_components.alphabet import MAX_ALPHABET
 from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
-from elmo_components.config import MAX_ALPHABET
 
 WORDS = [
     "The",

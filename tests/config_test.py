@@ -1,4 +1,4 @@
-"""Tests of config.py."""
+"""Tests of {alphabet, options, config}.py."""
 
 import copy
 import json

@@ -16,6 +16,7 @@ import h5py
 import numpy
 import torch
 
+from elmo_components.alphabet import BYTES
 from elmo_components.checkpoints.bilm_tf_fields import Entry, bilm_entries, softmax_entries
 from elmo_components.checkpoints.checkpoint import (
     SOFTMAX_NAMES,
@@ -32,7 +33,7 @@ from elmo_components.checkpoints.vocabulary_file import (
     save_vocabulary,
 )
 from elmo_components.checkpoints.zip_members import is_zip, names_in, unpacked_members
-from elmo_components.config import BYTES, ElmoConfig
+from elmo_components.config import ElmoConfig
 
 __all__ = ["load", "load_weights", "matches", "read_options", "save"]
 

@@ -15,6 +15,7 @@ from typing import Optional
 import numpy
 import torch
 
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS
 from elmo_components.characters import BEGIN_SENTENCE, UNKNOWN_ID
 from elmo_components.checkpoints.bilm_tf_fields import Entry
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError
@@ -28,7 +29,7 @@ from elmo_components.checkpoints.many_langs_files import (
 )
 from elmo_components.checkpoints.pickled_tensors import read_tensors
 from elmo_components.checkpoints.zip_members import names_in, unpacked_members
-from elmo_components.config import CODE_POINTS, MAX_CHARACTERS, ElmoConfig
+from elmo_components.config import ElmoConfig
 
 __all__ = ["load", "matches", "save"]
 

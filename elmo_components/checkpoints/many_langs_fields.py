@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy
 
+from elmo_components.alphabet import NUM_CHARACTERS, UNKNOWN_WORD
 from elmo_components.characters import (
     BEGIN_SENTENCE,
     BEGIN_WORD,
@@ -17,7 +18,7 @@ from elmo_components.characters import (
     UNKNOWN_ID,
 )
 from elmo_components.checkpoints.bilm_tf_fields import Entry, Transform
-from elmo_components.config import NUM_CHARACTERS, UNKNOWN_WORD, ElmoConfig
+from elmo_components.config import ElmoConfig
 
 __all__ = ["embedder_entries", "encoder_entries"]
 

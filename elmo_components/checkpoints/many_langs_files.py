@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD
 from elmo_components.checkpoints.checkpoint import CheckpointError, brief, listed
 from elmo_components.checkpoints.json_text import parse_json
-from elmo_components.config import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, ElmoConfig
+from elmo_components.config import ElmoConfig
 
 __all__ = ["CHARACTERS_NAME", "CONFIG_NAME", "SPECIAL", "WORDS_NAME", "read_config"]
 

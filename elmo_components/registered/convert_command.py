@@ -9,10 +9,11 @@ from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 
 from elmo_components import checkpoints
+from elmo_components.alphabet import CODE_POINTS
 from elmo_components.checkpoints import allennlp_archive
 from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, resolve
 from elmo_components.checkpoints.native import SUFFIX
-from elmo_components.config import CODE_POINTS, CharCnnConfig
+from elmo_components.config import CharCnnConfig
 from elmo_components.registered.command_parser import add_command
 from elmo_components.registered.destination import (
     add_destination,

@@ -10,8 +10,8 @@ from allennlp.data.token_indexers.token_indexer import IndexedTokenList, TokenIn
 from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
+from elmo_components.alphabet import BYTES, read_alphabet, read_words
 from elmo_components.characters import CharacterMapper, join_ids
-from elmo_components.config import BYTES, read_alphabet, read_words
 
 __all__ = ["ElmoCharacterIndexer"]
 

@@ -11,7 +11,7 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Tokenizer
 
-from elmo_components.config import NUM_CHARACTERS
+from elmo_components.alphabet import NUM_CHARACTERS
 from elmo_components.corpus import find_shards, read_lines, write_shards
 from elmo_components.vocabulary import CharacterCounts, WordCounts, write_vocabulary
 
