@@ -9,12 +9,14 @@ out of the tables.
 
 import argparse
 import json
-import platform
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from processor import processor_name
 
 NAMES = {
     "learned": "learned with the task",
@@ -63,7 +65,10 @@ def main() -> None:
         found = json.loads(probes.read_text(encoding="utf-8"))
         draw_probes(found, arguments.results / "layers.png")
         parts.append(probes_table(found))
-    header = f"Measured on {platform.processor() or platform.machine()}, one thread a run."
+    header = (
+        f"Measured on {processor_name()}, one thread a run, torch {torch.__version__}. "
+        "Sentences a second: of the test set, met for the first time, 32 at once."
+    )
     text = "\n\n".join([header, *parts]) + "\n"
     (arguments.results / "tables.md").write_text(text, encoding="utf-8")
     summary = [{**result._asdict(), "found": dict(result.found)} for result in results]

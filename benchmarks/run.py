@@ -25,6 +25,7 @@ import lstm_training_bench
 import pretraining_bench
 import torch
 from allennlp import __version__ as allennlp_version
+from processor import processor_name
 from side_by_side import peaks, read_sentences
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def main() -> None:
     highest = peaks()
     results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     results.update(
-        machine=_processor(),
+        machine=processor_name(),
         threads=arguments.threads,
         date=date.today().isoformat(),
         python=platform.python_version(),
@@ -78,16 +79,6 @@ def main() -> None:
         temporary = arguments.output.with_suffix(".tmp")
         temporary.write_text(json.dumps(results, indent=1) + "\n")
         os.replace(temporary, arguments.output)
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _short(value: object) -> object:
