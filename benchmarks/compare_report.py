@@ -159,28 +159,37 @@ def probes_table(probes: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def draw_scores(results: list[Result], path: Path) -> None:
-    """Draws each task's kinds as bars, with every run as a dot."""
+    """Draws each task's kinds as bars, in the same rows for all, with every run as a dot."""
     from matplotlib import pyplot
 
-    tasks = [task for task in TASKS if _by_kind(results, task)]
+    by_task = {task: kinds for task in TASKS if (kinds := _by_kind(results, task))}
+    rows = [kind for kind in NAMES if any(kind in kinds for kinds in by_task.values())]
+    size = (4.2 * len(by_task), 1.0 + 0.4 * len(rows))
     figure, axes = pyplot.subplots(
-        1, len(tasks), figsize=(4.2 * len(tasks), 3.6), layout="constrained", squeeze=False
+        1, len(by_task), figsize=size, layout="constrained", squeeze=False, sharey=True
     )
-    for place, (axis, task) in enumerate(zip(axes[0], tasks)):
-        kinds = _by_kind(results, task)
-        colours = ["tab:orange" if "elmo" in kind else "tab:gray" for kind in kinds]
-        means = [100 * mean(runs) for runs in kinds.values()]
-        bars = axis.barh(range(len(kinds)), means, color=colours, alpha=0.75)
-        axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-        for row, runs in enumerate(kinds.values()):
-            scores = [100 * run.found["score"] for run in runs]
-            axis.plot(scores, [row] * len(scores), "k.", markersize=4)
-        axis.set_yticks(range(len(kinds)), [NAMES[kind] for kind in kinds] if not place else [])
-        axis.invert_yaxis()
-        axis.set_title(TASKS[task], fontsize=10)
+    for axis, (task, kinds) in zip(axes[0], by_task.items()):
+        scores = {kind: [100 * run.found["score"] for run in runs] for kind, runs in kinds.items()}
+        least, most = min(map(min, scores.values())), max(map(max, scores.values()))
         # differences are small beside the whole
-        least = min(100 * run.found["score"] for runs in kinds.values() for run in runs)
-        axis.set_xlim(0 if least < 40 else least - 5, max(means) * 1.08)
+        start = 0 if least < 35 else least - 5
+        for kind, found in scores.items():
+            row, middle = rows.index(kind), statistics.mean(found)
+            colour = "tab:orange" if "elmo" in kind else "tab:gray"
+            axis.barh(row, middle - start, left=start, color=colour, alpha=0.75)
+            axis.plot(found, [row] * len(found), "k.", markersize=4)
+            axis.annotate(
+                f"{middle:.1f}",
+                (max(found), row),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
+        axis.set_xlim(start, most + 0.15 * (most - start))
+        axis.set_title(TASKS[task], fontsize=10)
+    axes[0][0].set_yticks(range(len(rows)), [NAMES[kind] for kind in rows])
+    axes[0][0].invert_yaxis()
     _write(figure, path)
 
 
