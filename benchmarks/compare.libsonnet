@@ -62,6 +62,12 @@ local contextual(file) = nothing {
   size: elmo.output_size(elmo.architectures.english),
 };
 
+// A mix that is not trained; so small a weight leaves its layer out.
+local none = -9e10;
+local mixed(weights) = contextual('english') {
+  embedders+: { elmo+: { scalar_mix_parameters: weights } },
+};
+
 // Frozen, as ELMo is, and its layers mixed, as ELMo's are.
 local transformer(file, size=384) = nothing {
   local name = { type: 'pretrained_transformer_mismatched', model_name: file },
@@ -82,6 +88,10 @@ function(run)
     elmo_tuned: contextual(run.files.tuned),
     elmo_learned: join(contextual('english'), learned),
     elmo_word2vec: join(contextual('english'), static(run.files.word2vec)),
+    elmo_layer_0: mixed([0, none, none]),
+    elmo_layer_1: mixed([none, 0, none]),
+    elmo_layer_2: mixed([none, none, 0]),
+    elmo_mean: mixed([0, 0, 0]),
     transformer: transformer(run.files.transformer),
   };
   local kind = kinds[run.kind];

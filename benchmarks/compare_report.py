@@ -28,6 +28,13 @@ NAMES = {
     "elmo_word2vec": "ELMo and word2vec",
     "transformer": "MiniLM (transformer), frozen",
 }
+# in the tables, but in no picture
+LAYERS = {
+    "elmo_layer_0": "ELMo, layer 0 (characters) alone",
+    "elmo_layer_1": "ELMo, layer 1 alone",
+    "elmo_layer_2": "ELMo, layer 2 alone",
+    "elmo_mean": "ELMo, mean of all",
+}
 TASKS = {
     "ner": "Named entities, WNUT-17, F1",
     "pos": "Parts of speech, UD EWT, accuracy",
@@ -90,17 +97,20 @@ def mean(results: Iterable[Result], key: str = "score") -> float:
     return statistics.mean(result.found[key] for result in results)
 
 
-def _by_kind(results: Iterable[Result], task: str, share: float = 1.0) -> dict[str, list[Result]]:
+def _by_kind(
+    results: Iterable[Result], task: str, share: float = 1.0, *, names: Mapping[str, str] = NAMES
+) -> dict[str, list[Result]]:
     found = defaultdict(list)
     for result in results:
         if result.task == task and result.share == share:
             found[result.kind].append(result)
-    return {kind: found[kind] for kind in NAMES if kind in found}
+    return {kind: found[kind] for kind in names if kind in found}
 
 
 def table(results: list[Result], task: str) -> str:
     """Returns one task's kinds: score, seconds of training, speed and sizes."""
-    kinds = _by_kind(results, task)
+    names = NAMES | LAYERS
+    kinds = _by_kind(results, task, names=names)
     lines = [
         f"**{TASKS[task]}**",
         "",
@@ -117,7 +127,7 @@ def table(results: list[Result], task: str) -> str:
             change = f"{100 * (mean(base) - mean(runs)) / (1 - mean(base)):+.0f} %"
         sizes = [round(mean(runs, key) / 1e6, 1) for key in ("trained_parameters", "parameters")]
         lines.append(
-            f"| {NAMES[kind]} | {statistics.mean(scores):.1f}{spread} | {len(scores)} | {change} "
+            f"| {names[kind]} | {statistics.mean(scores):.1f}{spread} | {len(scores)} | {change} "
             f"| {mean(runs, 'seconds'):.0f} | {mean(runs, 'epochs'):.0f} "
             f"| {mean(runs, 'sentences_per_second'):.0f} | {sizes[0]} M of {sizes[1]} M |"
         )

@@ -98,7 +98,7 @@ def test_each_kind_of_vectors_has_a_configuration_for_each_task(
         data=data, output=tmp_path, word2vec=vectors, fasttext=vectors, transformer="folder"
     )
     for task, size in (("ner", 300 + 128), ("trec6", 300)):
-        for kind in compare.KINDS:
+        for kind in compare.KINDS + compare.LAYERS:
             folder = tmp_path / f"{task}-{kind}"
             folder.mkdir()
             run = compare.Run(task, kind, 1.0, 7)
