@@ -4,9 +4,9 @@ What each layer of an ELMo knows: parts of speech by a linear classifier, senses
     python benchmarks/probes.py DATA --output OUTPUT/probes.json [--elmo english]
 
 DATA has `pos/ud_english_ewt` and `polysemy/wic` as published. For parts of speech, softmax
-regression on one layer's vectors, or on their mean, of the epoch that is best on the development
-set; for Word in Context, the cosine of the word's two vectors and the threshold that is best on the
-training pairs. Scores are of the test sets (cf. Peters et al. 2018, tables 5 and 6).
+regression on one layer's vectors, their mean or a learned mix, of the epoch that is best on the
+development set; for Word in Context, the cosine of the word's two vectors and the threshold that is
+best on the training pairs. Scores are of the test sets (cf. Peters et al. 2018, tables 5 and 6).
 
 By its skip connection the top layer has the one below in it; "added" is what it adds to that.
 """
@@ -24,9 +24,14 @@ import torch
 from torch import nn
 
 from elmo_components.elmo import Elmo
+from elmo_components.scalar_mix import ScalarMix
 
+# Of softmax regression.
 EPOCHS = 8
 BATCH = 256
+# Of the mix for senses, each with all pairs.
+STEPS = 300
+LEARNED = "learned mix"
 
 
 class Pair(NamedTuple):
@@ -67,7 +72,7 @@ def compared(layers: numpy.ndarray) -> numpy.ndarray:
 
 
 def parts_of_speech(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
-    """Returns the accuracy of UPOS from each layer alone."""
+    """Returns the accuracy of UPOS from each layer alone, and from a mix learned with it."""
     texts = {
         part: list(_tagged(folder / f"en_ewt-ud-{part}.conllu"))[:most]
         for part in ("train", "dev", "test")
@@ -82,9 +87,11 @@ def parts_of_speech(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
         # one that training has not is never right
         labels = [numbers.get(tag, -1) for sentence in sentences for _, tag in sentence]
         data[part] = torch.from_numpy(vectors), torch.tensor(labels)
+    rows = {name: slice(row, row + 1) for row, name in enumerate(layer_names(elmo))}
+    rows[LEARNED] = slice(elmo.config.num_layers)
     return {
         name: _probe({part: (vectors[row], labels) for part, (vectors, labels) in data.items()})
-        for row, name in enumerate(layer_names(elmo))
+        for name, row in rows.items()
     }
 
 
@@ -96,42 +103,71 @@ def _tagged(path: Path) -> Iterator[list[tuple[str, str]]]:
 
 
 def _probe(data: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Returns the test accuracy of softmax regression on a learned mix of layers."""
     torch.manual_seed(0)
     vectors, labels = data["train"]
-    # (size,), both
-    mean, deviation = vectors.mean(0), vectors.std(0) + 1e-6
-    model = nn.Linear(vectors.size(1), int(labels.max()) + 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    # (layers, 1, size), both
+    mean, deviation = vectors.mean(1, keepdim=True), vectors.std(1, keepdim=True) + 1e-6
+    mix = ScalarMix(len(vectors))
+    regression = nn.Linear(vectors.size(-1), int(labels.max()) + 1)
+    # as in the taggers, where the mix is trained at the model's rate
+    parameters = [*mix.parameters(), *regression.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+
+    def scores(layers: torch.Tensor) -> torch.Tensor:
+        return regression(_mixed(mix, (layers - mean) / deviation))
 
     def accuracy(part: str) -> float:
         of_part, expected = data[part]
         with torch.no_grad():
-            return float((model((of_part - mean) / deviation).argmax(1) == expected).float().mean())
+            return float((scores(of_part).argmax(1) == expected).float().mean())
 
     best = (0.0, 0.0)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(labels)).split(BATCH):
             optimizer.zero_grad()
-            scores = model((vectors[rows] - mean) / deviation)
-            nn.functional.cross_entropy(scores, labels[rows]).backward()
+            nn.functional.cross_entropy(scores(vectors[:, rows]), labels[rows]).backward()
             optimizer.step()
         best = max(best, (accuracy("dev"), accuracy("test")))
     return best[1]
 
 
 def senses(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
-    """Returns the accuracy of a threshold on the cosine of a word's two vectors, of each layer."""
-    data = {}
+    """
+    Returns the accuracy of a threshold on the cosine of a word's two vectors, of each layer, and of
+    a mix whose cosines are learned to tell senses apart.
+    """
+    words, labels = {}, {}
     for part in ("train", "test"):
         pairs = list(_pairs(folder, part))[:most]
-        # (num_layers + 2, pairs)
-        data[part] = _cosines(elmo, pairs), numpy.array([pair.is_same for pair in pairs])
-    return {
-        name: _by_threshold(
-            *((cosines[row], labels) for cosines, labels in (data["train"], data["test"]))
-        )
+        words[part] = _words(elmo, pairs)
+        labels[part] = torch.tensor([pair.is_same for pair in pairs])
+    cosines = {
+        name: {part: _cosine(*words[part][:, row]) for part in words}
         for row, name in enumerate(layer_names(elmo))
     }
+    layers = {part: both[:, : elmo.config.num_layers] for part, both in words.items()}
+    mix = _mix_for_senses(layers["train"], labels["train"])
+    cosines[LEARNED] = {
+        part: _cosine(*(_mixed(mix, one) for one in layers[part])) for part in words
+    }
+    return {
+        name: _by_threshold(*((found[part].numpy(), labels[part].numpy()) for part in words))
+        for name, found in cosines.items()
+    }
+
+
+def _mix_for_senses(words: torch.Tensor, labels: torch.Tensor) -> ScalarMix:
+    mix = ScalarMix(words.size(1))
+    # of the logit: how steep, and where it is 0
+    scale, threshold = nn.Parameter(torch.tensor(5.0)), nn.Parameter(torch.tensor(0.5))
+    optimizer = torch.optim.Adam([*mix.parameters(), scale, threshold], lr=0.02)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        logits = scale * (_cosine(*(_mixed(mix, one) for one in words)) - threshold)
+        nn.functional.binary_cross_entropy_with_logits(logits, labels.float()).backward()
+        optimizer.step()
+    return mix.requires_grad_(False)
 
 
 def _pairs(folder: Path, part: str) -> Iterator[Pair]:
@@ -143,14 +179,23 @@ def _pairs(folder: Path, part: str) -> Iterator[Pair]:
         yield Pair((first.split(), second.split()), (one, other), label == "T")
 
 
-def _cosines(elmo: Elmo, pairs: Sequence[Pair]) -> numpy.ndarray:
+def _words(elmo: Elmo, pairs: Sequence[Pair]) -> torch.Tensor:
+    """Returns both vectors of each pair: (2, num_layers + 2, pairs, 2 * hidden_size)."""
     layers = elmo.embed(list(chain.from_iterable(pair.sentences for pair in pairs)))
     places = chain.from_iterable(pair.places for pair in pairs)
-    # (2 * pairs, num_layers + 2, size)
-    vectors = numpy.stack([compared(found[:, place]) for found, place in zip(layers, places)])
-    vectors /= numpy.linalg.norm(vectors, axis=-1, keepdims=True)
-    # (num_layers + 2, pairs)
-    return (vectors[::2] * vectors[1::2]).sum(-1).T
+    vectors = numpy.stack(
+        [compared(found[:, place]) for found, place in zip(layers, places)], axis=1
+    )
+    return torch.from_numpy(numpy.stack([vectors[:, ::2], vectors[:, 1::2]]))
+
+
+def _mixed(mix: ScalarMix, layers: torch.Tensor) -> torch.Tensor:
+    """Returns (words, size) of (num_layers, words, size)."""
+    return mix(layers[:, None], torch.ones(1, layers.size(1), dtype=torch.bool))[0]
+
+
+def _cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cosine_similarity(one, other, dim=-1)
 
 
 def _by_threshold(

@@ -133,7 +133,14 @@ def test_elmo_is_tuned_on_the_text_of_a_task_once(
 def test_a_probe_tells_apart_what_can_be_told(tiny: Elmo) -> None:
     labels = torch.arange(20_000) % 3
     vectors = torch.nn.functional.one_hot(labels, 3).float() + 0.1 * torch.randn(20_000, 3)
-    assert probes._probe(dict.fromkeys(("train", "dev", "test"), (vectors, labels))) > 0.95
+    layers = torch.stack([torch.randn_like(vectors), vectors])
+    assert probes._probe(dict.fromkeys(("train", "dev", "test"), (layers, labels))) > 0.95
+    same = torch.arange(400) % 2 == 0
+    words = torch.randn(2, 3, 400, 8)
+    # the last layer alone tells senses apart
+    words[1, 2, same] = words[0, 2, same]
+    mix = probes._mix_for_senses(words, same)
+    assert mix.weights.argmax() == 2
     cosines = numpy.linspace(-1, 1, 100)
     assert probes._by_threshold((cosines, cosines > 0.2), (cosines, cosines > 0.2)) > 0.97
     layers = numpy.arange(12.0).reshape(3, 2, 2)

@@ -1,5 +1,6 @@
 """Runs readers on hostile files in child processes that cannot take more than their bounds."""
 
+import faulthandler
 import gc
 import json
 import os
@@ -130,6 +131,8 @@ def _bind() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for kind in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(kind, signal.SIG_DFL)
+    # a crash is an outcome here, and pytest would show where it was
+    faulthandler.disable()
     sys.addaudithook(_watch)
 
 
