@@ -35,7 +35,7 @@ train: $(VENV)/installed  ## Train the default NER tagger, print its F1, and tag
 		output/ner/model.tar.gz - --predictor elmo_tagger --include-package elmo_components
 
 # A file's tests stay in one process, since some share what they train.
-TESTS := --quiet --numprocesses auto --maxprocesses 4 --dist loadfile
+TESTS := --quiet --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: $(VENV)/installed  ## Run the tests on today's stack

@@ -15,6 +15,13 @@ from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 
 ROOT = Path(__file__).parent.parent
+# A file's tests run in one process. These take longest, so they begin first, and at the end no
+# process works on one of them while the others wait.
+LONGEST = ("readme_test", "benchmarks_compare_test", "finetuning_test", "training_configs_test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")
