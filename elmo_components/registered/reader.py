@@ -12,6 +12,9 @@ from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 __all__ = ["ColumnReader"]
 
+# How tags that encode spans begin, by AllenNLP's names of the encodings.
+TAG_BEGINNINGS = {"BIO": "BIO", "IOB1": "BIO", "BIOUL": "BIOUL", "BMES": "BMESO"}
+
 
 @DatasetReader.register("elmo_columns")
 class ColumnReader(DatasetReader):
@@ -40,10 +43,14 @@ class ColumnReader(DatasetReader):
     token_suffix : `Optional[str]`
         A regular expression: what matches it at the end of a token is taken off. "(?<=.)\\d+"
         leaves the first character of tokens such as "医0", which have its place in a word after it.
+    label_encoding : `Optional[str]`
+        How tags must encode spans: "BIO", "IOB1", "BIOUL" or "BMES", as a tagger is told too, which
+        would fail only after an epoch; `None` for any tags.
 
     # Raises
 
-    `ConfigurationError` for a line without the columns, or a file without a sentence.
+    `ConfigurationError` for a line without the columns or with another tag, for a file without a
+    sentence, and for another encoding.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class ColumnReader(DatasetReader):
         tag_separator: Optional[str] = None,
         skip: Optional[str] = None,
         token_suffix: Optional[str] = None,
+        label_encoding: Optional[str] = None,
         max_instances: Optional[int] = None,
     ) -> None:
         super().__init__(
@@ -68,6 +76,12 @@ class ColumnReader(DatasetReader):
         self._separator = separator
         self._tag_separator = tag_separator
         self._skip = None if skip is None else re.compile(skip)
+        if label_encoding is not None and label_encoding not in TAG_BEGINNINGS:
+            raise ConfigurationError(
+                f"label_encoding must be one of {', '.join(TAG_BEGINNINGS)}, or null; "
+                f"found {label_encoding!r}"
+            )
+        self._label_encoding = label_encoding
         self._suffix = None if token_suffix is None else re.compile(f"(?:{token_suffix})$")
 
     def text_to_instance(self, tokens: list[Token], tags: Optional[list[str]] = None) -> Instance:
@@ -120,4 +134,18 @@ class ColumnReader(DatasetReader):
             token = self._suffix.sub("", token)
         if len(columns) < 2 or not token or not tag:
             raise ConfigurationError(f"{place}: a token and a tag must stand here; {columns!r}")
-        return token, tag if self._tag_separator is None else tag.split(self._tag_separator)[0]
+        if self._tag_separator is not None:
+            tag = tag.split(self._tag_separator)[0]
+        self._check(tag, place)
+        return token, tag
+
+    def _check(self, tag: str, place: str) -> None:
+        if self._label_encoding is None:
+            return
+        kind = tag.partition("-")[0]
+        if len(kind) != 1 or kind not in TAG_BEGINNINGS[self._label_encoding]:
+            raise ConfigurationError(
+                f"{place}: {tag!r} is no tag of the encoding {self._label_encoding}, such as 'O' or "
+                "'B-person'. Set label_encoding to that of the file, or to null for tags that do "
+                "not encode spans, such as parts of speech"
+            )

@@ -100,6 +100,20 @@ def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
         read(write(tmp_path / "a.conll", "a O\n"), tag_column=3)
 
 
+@pytest.mark.parametrize("tag", ["NOUN", "", "X-per", "L-per", "BI-per"])
+def test_a_tag_of_another_encoding_is_an_error(tmp_path: Path, tag: str) -> None:
+    path = write(tmp_path / "a.conll", f"a\tB-per\nb\tI-per\nc\tO\nd\t{tag},O\n")
+    with pytest.raises(ConfigurationError, match=f"line 4: '{tag}' is no tag of the encoding BIO"):
+        read(path, separator="\t", tag_separator=",", label_encoding="BIO")
+    ((_, tags),) = read(path, separator="\t", tag_separator=",")
+    assert tags[-1] == tag
+
+
+def test_an_unknown_encoding_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="must be one of BIO, IOB1, BIOUL, BMES, or null"):
+        make(label_encoding="IOB2")
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read(tmp_path / "nowhere.conll")

@@ -34,6 +34,7 @@ local elmo = import '../elmo.libsonnet';
     tag_column: $.tag_column,
     separator: $.separator,
     skip: $.skip,
+    label_encoding: $.label_encoding,
   },
   model+: { label_encoding: $.label_encoding },
   trainer+: {

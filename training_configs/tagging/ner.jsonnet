@@ -24,6 +24,7 @@ local elmo = import '../elmo.libsonnet';
     token_indexers: elmo.indexers,
     separator: '\t',
     tag_separator: ',',
+    label_encoding: $.model.label_encoding,
   },
   train_data_path: $.data.train,
   validation_data_path: $.data.development,

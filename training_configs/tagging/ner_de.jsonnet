@@ -27,6 +27,7 @@ local elmo = import '../elmo.libsonnet';
     type: 'elmo_columns',
     token_indexers: elmo.indexers,
     separator: '\t',
+    label_encoding: $.model.label_encoding,
   },
   model+: { label_encoding: 'IOB1' },
 }

@@ -29,5 +29,6 @@ local elmo = import '../elmo.libsonnet';
     separator: '\t',
     // whatever follows the first character
     token_suffix: '(?<=.)\\d+',
+    label_encoding: $.model.label_encoding,
   },
 }
