@@ -145,7 +145,7 @@ class ColumnReader(DatasetReader):
         kind = tag.partition("-")[0]
         if len(kind) != 1 or kind not in TAG_BEGINNINGS[self._label_encoding]:
             raise ConfigurationError(
-                f"{place}: {tag!r} is no tag of the encoding {self._label_encoding}, such as 'O' or "
-                "'B-person'. Set label_encoding to that of the file, or to null for tags that do "
-                "not encode spans, such as parts of speech"
+                f"{place}: {tag!r} is no tag of the encoding {self._label_encoding}, such as 'O' "
+                "or 'B-person'. Set label_encoding to that of the file, or to null for tags "
+                "that do not encode spans, such as parts of speech"
             )
