@@ -1,0 +1,67 @@
+"""The tables of a comparison, in Markdown."""
+
+import statistics
+from collections.abc import Mapping
+
+from compare_results import LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
+
+
+def table(results: list[Result], task: str) -> str:
+    """Returns one task's kinds: score, seconds of training, speed and sizes."""
+    names = NAMES | LAYERS
+    kinds = by_kind(results, task, names=names)
+    lines = [
+        f"**{TASKS[task]}**",
+        "",
+        "| vectors | test, % | runs | error against learned | training, s | epochs "
+        "| sentences/s | parameters trained, of all |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    base = kinds.get("learned")
+    for kind, runs in kinds.items():
+        scores = [100 * run.found["score"] for run in runs]
+        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+        change = ""
+        if base is not None and kind != "learned":
+            change = f"{100 * (mean(base) - mean(runs)) / (1 - mean(base)):+.0f} %"
+        sizes = [round(mean(runs, key) / 1e6, 1) for key in ("trained_parameters", "parameters")]
+        lines.append(
+            f"| {names[kind]} | {statistics.mean(scores):.1f}{spread} | {len(scores)} | {change} "
+            f"| {mean(runs, 'seconds'):.0f} | {mean(runs, 'epochs'):.0f} "
+            f"| {mean(runs, 'sentences_per_second'):.0f} | {sizes[0]} M of {sizes[1]} M |"
+        )
+    return "\n".join(lines)
+
+
+def curves_table(results: list[Result]) -> str:
+    """Returns the scores by the share of labelled data."""
+    shares = sorted({result.share for result in results})
+    lines = [
+        "**By the share of the training data, test, %**",
+        "",
+        "| task | vectors | " + " | ".join(f"{100 * share:g} %" for share in shares) + " |",
+        "|---|---|" + "---|" * len(shares),
+    ]
+    for task in TASKS:
+        kinds = [by_kind(results, task, share) for share in shares]
+        for kind, name in NAMES.items():
+            if sum(kind in found for found in kinds) < 2:
+                continue
+            cells = [f"{100 * mean(found[kind]):.1f}" if kind in found else "" for found in kinds]
+            lines.append(f"| {TASKS[task]} | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def probes_table(probes: Mapping[str, Mapping[str, float]]) -> str:
+    """Returns what each layer knows."""
+    layers = list(next(iter(probes.values())))
+    lines = [
+        "**By layer, accuracy, %**",
+        "",
+        "| probe | " + " | ".join(layers) + " |",
+        "|---|" + "---|" * len(layers),
+    ]
+    for probe, scores in probes.items():
+        cells = [f"{100 * scores[layer]:.1f}" for layer in layers]
+        lines.append(f"| {PROBES[probe]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
