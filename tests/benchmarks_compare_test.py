@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import _jsonnet
 import numpy
 import pytest
 import torch
@@ -169,3 +170,14 @@ def test_static_vectors_are_written_as_allennlp_reads_them(
         rows = [line.split(" ") for line in lines]
     assert {row[0] for row in rows} == {"the", "cat", "sat", "dog", "catty"}
     assert {len(row) for row in rows} == {6}
+
+
+@pytest.mark.parametrize(("elmo", "embedder"), [("with", "elmo"), ("without", "token_characters")])
+def test_the_translators_of_a_tenth_differ_in_elmo_alone(elmo: str, embedder: str) -> None:
+    variables = {"DATA": "multi30k", "ELMO": elmo, "SEED": "3"}
+    path = ROOT / "benchmarks" / "translation.jsonnet"
+    config = json.loads(_jsonnet.evaluate_file(str(path), ext_vars=variables))
+    assert set(config["model"]["source_text_embedder"]["token_embedders"]) == {"tokens", embedder}
+    assert config["train_data_path"] == "multi30k/train"
+    assert config["dataset_reader"]["max_instances"] == 2900
+    assert config["pytorch_seed"] == 3
