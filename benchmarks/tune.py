@@ -37,8 +37,8 @@ def tune(config: Mapping[str, Any], folder: Path) -> Path:
     if checkpoint.exists():
         return checkpoint
     files = {"train": folder / "text.txt", "development": folder / "dev_text.txt"}
-    num_tokens = _write_text(config, "train_data_path", files["train"])
-    _write_text(config, "validation_data_path", files["development"])
+    num_tokens = write_text(config, "train_data_path", files["train"])
+    write_text(config, "validation_data_path", files["development"])
     vocabulary = folder / "vocabulary"
     with open(folder / "log.txt", "w", encoding="utf-8") as log:
 
@@ -65,8 +65,15 @@ def tune(config: Mapping[str, Any], folder: Path) -> Path:
     return checkpoint
 
 
-def _write_text(config: Mapping[str, Any], part: str, path: Path) -> int:
-    """Writes a sentence a line and returns how many tokens there are, the marks included."""
+def write_text(config: Mapping[str, Any], part: str, path: Path) -> int:
+    """
+    Writes the sentences of a task's file, one a line.
+
+    Returns
+    -------
+    `int`
+        How many tokens there are, the marks of sentences included.
+    """
     from allennlp.common import Params
     from allennlp.common.plugins import import_plugins
     from allennlp.data import DatasetReader

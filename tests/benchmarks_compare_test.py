@@ -1,4 +1,4 @@
-"""Tests of benchmarks/{sampling, compare, compare_report, probes, static_vectors, tune}.py."""
+"""Tests of the comparison in benchmarks: what it trains, writes and draws."""
 
 import argparse
 import gzip
@@ -17,8 +17,17 @@ from tests.conftest import ROOT
 
 pytest.importorskip("matplotlib", reason="only the development extras have it")
 sys.path.insert(0, str(ROOT / "benchmarks"))
-compare, compare_report, probes, sampling, static_vectors, tune = map(
-    __import__, ("compare", "compare_report", "probes", "sampling", "static_vectors", "tune")
+compare, compare_report, probes, sampling, static_vectors, task_words, tune = map(
+    __import__,
+    (
+        "compare",
+        "compare_report",
+        "probes",
+        "sampling",
+        "static_vectors",
+        "task_words",
+        "tune",
+    ),
 )
 sys.path.remove(str(ROOT / "benchmarks"))
 
@@ -103,7 +112,7 @@ def test_each_kind_of_vectors_has_a_configuration_for_each_task(
             folder = tmp_path / f"{task}-{kind}"
             folder.mkdir()
             run = compare.Run(task, kind, 1.0, 7)
-            config = compare._config(run, folder, arguments)
+            config = compare.config_of(run, folder, data, compare._files(run, arguments))
             assert config["pytorch_seed"] == 7
             encoder = config["model"].get("encoder") or config["model"]["seq2vec_encoder"]
             if kind == "fasttext":
@@ -118,8 +127,7 @@ def test_elmo_is_tuned_on_the_text_of_a_task_once(
 ) -> None:
     monkeypatch.setattr(tune, "NUM_EPOCHS", 2)
     run = compare.Run("trec6", "elmo", 1.0, 0)
-    files = dict.fromkeys(("word2vec", "fasttext", "transformer"))
-    config = compare._config(run, tmp_path, argparse.Namespace(data=data, **files))
+    config = compare.config_of(run, tmp_path, data)
     path = tune.tune(config, tmp_path)
     shipped, tuned = Elmo.from_pretrained("english"), Elmo.from_pretrained(path)
     assert tuned.config == shipped.config
@@ -170,6 +178,23 @@ def test_static_vectors_are_written_as_allennlp_reads_them(
         rows = [line.split(" ") for line in lines]
     assert {row[0] for row in rows} == {"the", "cat", "sat", "dog", "catty"}
     assert {len(row) for row in rows} == {6}
+
+
+def test_the_words_of_tasks_are_written_without_labels(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "words.txt"
+    monkeypatch.setattr(
+        sys, "argv", ["words", str(data), "--output", str(output), "--tasks", "ner", "trec6"]
+    )
+    task_words.main()
+    words = set(output.read_text().split())
+    for path in ("ner/wnut17/test.conll", "ner/wnut17/train.conll"):
+        tokens = [line.split("\t")[0] for line in (data / path).read_text().splitlines() if line]
+        assert words.issuperset(tokens)
+    assert "B-person" not in words
+    assert not any(word.startswith(("DESC:", "HUM:")) for word in words)
+    assert "?" in words
 
 
 @pytest.mark.parametrize(("elmo", "embedder"), [("with", "elmo"), ("without", "token_characters")])
