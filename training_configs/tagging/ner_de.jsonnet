@@ -10,8 +10,9 @@
 //
 //   allennlp train training_configs/tagging/ner_de.jsonnet -s output/ner_de --include-package elmo_components
 //
-// Measured: span F1 1.00 on the development and 1.00 on the test sentences of the fixtures, whose names are
-// those of training, in 8 epochs and 9 seconds on 1 core.
+// Measured: the Europarl corpus as SuperGLEBer divides it, with `num_epochs` 12: span F1 0.889 on
+// development, 0.762 on test, in 9 minutes on 1 core. Fixtures: 1.00 and 1.00, their names being those of
+// training, in 8 epochs and 9 seconds.
 local elmo = import '../elmo.libsonnet';
 
 (import 'ner.jsonnet') {
