@@ -88,6 +88,7 @@ function(run)
     elmo_tuned: contextual(run.files.tuned),
     elmo_learned: join(contextual('english'), learned),
     elmo_word2vec: join(contextual('english'), static(run.files.word2vec)),
+    elmo_fasttext: join(contextual('english'), static(run.files.fasttext)),
     elmo_layer_0: mixed([0, none, none]),
     elmo_layer_1: mixed([none, 0, none]),
     elmo_layer_2: mixed([none, none, 0]),

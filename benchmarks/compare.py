@@ -32,6 +32,7 @@ KINDS = (
     "elmo_tuned",
     "elmo_learned",
     "elmo_word2vec",
+    "elmo_fasttext",
     "transformer",
 )
 # ELMo with one layer alone, or all alike, for its learned mix to be held against.
@@ -129,6 +130,7 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
             "word2vec": arguments.word2vec,
             "elmo_word2vec": arguments.word2vec,
             "fasttext": arguments.fasttext,
+            "elmo_fasttext": arguments.fasttext,
         }.get(kind, True)
         if has_files:
             yield Run(task, kind, share, seed)

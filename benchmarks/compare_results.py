@@ -15,6 +15,7 @@ NAMES = {
     "elmo_tuned": "ELMo, fine-tuned on the text",
     "elmo_learned": "ELMo and learned",
     "elmo_word2vec": "ELMo and word2vec",
+    "elmo_fasttext": "ELMo and fastText",
     "transformer": "MiniLM (transformer), frozen",
 }
 # in the tables, but in no picture
