@@ -21,5 +21,6 @@ function(settings)
 
     dataset_reader+: { shards_per_epoch: null },
     model+: { softmax+: { num_samples: settings.num_samples }, dropout: 0.1 },
-    trainer+: { optimizer+: { lr: 0.001 } },
+    // the softmax, which starts afresh, must not make the biLM follow it
+    trainer+: { optimizer+: { lr: 0.0003, parameter_groups: [[['softmax'], { lr: 0.01 }]] } },
   }
