@@ -142,13 +142,15 @@ class ParallelReader(DatasetReader):
 
     def _rows(self, path: str) -> Iterator[list[str]]:
         if self._suffixes is None:
-            with open_compressed(cached_path(path)) as lines:
+            with open_compressed(cached_path(path), encoding="utf-8-sig") as lines:
                 for line in lines:
                     yield line.rstrip("\r\n").split("\t")
             return
         with ExitStack() as stack:
             files = [
-                stack.enter_context(open_compressed(cached_path(path + suffix)))
+                stack.enter_context(
+                    open_compressed(cached_path(path + suffix), encoding="utf-8-sig")
+                )
                 for suffix in self._suffixes
             ]
             for number, row in enumerate(zip_longest(*files), start=1):

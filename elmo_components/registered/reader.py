@@ -1,6 +1,7 @@
 """A `DatasetReader` of tagged text in columns: CoNLL files of all kinds."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Optional, cast
 
@@ -50,7 +51,7 @@ class ColumnReader(DatasetReader):
     # Raises
 
     `ConfigurationError` for a line without the columns or with another tag, for a file without a
-    sentence, and for another encoding.
+    sentence or in IOB1 where "BIO" is said, and for another encoding.
     """
 
     def __init__(
@@ -100,8 +101,11 @@ class ColumnReader(DatasetReader):
         cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
-        with open_compressed(cached_path(file_path)) as lines:
-            for rows in self.shard_iterable(self._sentences(lines, str(file_path))):
+        with open_compressed(cached_path(file_path), encoding="utf-8-sig") as lines:
+            sentences = self._sentences(lines, str(file_path))
+            if self._label_encoding == "BIO":
+                sentences = _in_bio(sentences, str(file_path))
+            for rows in self.shard_iterable(sentences):
                 tokens, tags = zip(*rows)
                 yield self.text_to_instance([Token(token) for token in tokens], list(tags))
 
@@ -149,3 +153,29 @@ class ColumnReader(DatasetReader):
                 "or 'B-person'. Set label_encoding to that of the file, or to null for tags "
                 "that do not encode spans, such as parts of speech"
             )
+
+
+def _in_bio(
+    sentences: Iterable[list[tuple[str, str]]], path: str
+) -> Iterator[list[tuple[str, str]]]:
+    """Yields tagged sentences, after the last of which the file must not have been in IOB1."""
+    beginnings: Counter[str] = Counter()
+    for rows in sentences:
+        yield rows
+        tags = [tag for _, tag in rows]
+        beginnings.update(map(_beginning, ["O", *tags], tags))
+    # a few are mistakes
+    if beginnings["I"] > beginnings["B"]:
+        raise ConfigurationError(
+            f"{path}: more spans begin with I- ({beginnings['I']:,}) than with B- "
+            f"({beginnings['B']:,}), which is the encoding IOB1; set label_encoding to it, or a "
+            "tagger will find none of them"
+        )
+
+
+def _beginning(last: str, tag: str) -> str:
+    """Returns the letter of a tag that begins a span, in BIO "B" and in IOB1 either, else ""."""
+    kind, _, label = tag.partition("-")
+    last_kind, _, last_label = last.partition("-")
+    goes_on = kind == "I" and last_kind in ("B", "I") and last_label == label
+    return "" if kind == "O" or goes_on else kind

@@ -91,7 +91,7 @@ class WordInContextReader(DatasetReader):
 
     def _read(self, file_path: str) -> Iterator[Instance]:
         path = str(file_path)
-        with open_compressed(cached_path(path)) as file:
+        with open_compressed(cached_path(path), encoding="utf-8-sig") as file:
             lines = [line.rstrip("\r\n").split("\t") for line in file]
         # an empty line at the end is none
         while lines and lines[-1] == [""]:
@@ -141,7 +141,7 @@ def _labels_beside(path: str, num_lines: int) -> list[str]:
             f"{path} has no labels: they must be its sixth column, or stand in a file beside it, "
             'which is named like it with ".gold." for ".data."'
         )
-    with open_compressed(beside) as file:
+    with open_compressed(beside, encoding="utf-8-sig") as file:
         labels = file.read().split()
     if len(labels) != num_lines:
         raise ConfigurationError(

@@ -109,6 +109,26 @@ def test_a_tag_of_another_encoding_is_an_error(tmp_path: Path, tag: str) -> None
     assert tags[-1] == tag
 
 
+@pytest.mark.parametrize("beginning", ["", "z\tB-per\n\n"])
+def test_spans_that_begin_with_i_are_another_encoding(tmp_path: Path, beginning: str) -> None:
+    text = beginning + "a\tI-per\nb\tI-per\nc\tI-loc\n\nd\tI-loc\n"
+    path = write(tmp_path / "a.conll", text)
+    number = int(bool(beginning))
+    message = rf"begin with I- \(3\) than with B- \({number}\), which is the encoding IOB1"
+    with pytest.raises(ConfigurationError, match=message):
+        read(path, separator="\t", label_encoding="BIO")
+    sentences = read(path, separator="\t", label_encoding="IOB1")
+    assert sentences[-1] == (["d"], ["I-loc"])
+    # as many right as wrong
+    right = write(tmp_path / "b.conll", text + "\ne\tB-loc\nf\tI-loc\n" * 3)
+    assert read(right, separator="\t", label_encoding="BIO")
+
+
+def test_a_mark_of_byte_order_is_no_token(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conll", "\ufeffa\tO\n")
+    assert read(path) == [(["a"], ["O"])]
+
+
 def test_an_unknown_encoding_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="must be one of BIO, IOB1, BIOUL, BMES, or null"):
         make(label_encoding="IOB2")
