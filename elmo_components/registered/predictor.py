@@ -16,6 +16,7 @@ from allennlp.data.fields import TextField
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
+from elmo_components.registered.labelled_lines_reader import LabelledLinesReader
 from elmo_components.registered.tokenizer import SpacyBlankTokenizer
 
 __all__ = ["ElmoClassifierPredictor", "ElmoTaggerPredictor", "TextPredictor"]
@@ -171,12 +172,15 @@ class ElmoClassifierPredictor(TextPredictor):
     # Parameters
 
     language : `str`
-        Whose rules split a sentence into tokens. See `SpacyBlankTokenizer`.
+        Whose rules split a sentence into tokens, where the reader has no tokenizer. See
+        `SpacyBlankTokenizer`.
     """
 
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         tokens = self._tokens(json_dict)
         reader = self._dataset_reader
+        if "tokens" in json_dict and isinstance(reader, LabelledLinesReader):
+            return reader.text_to_instance(tokens)
         # text_classification_json, and readers like it, split the text themselves
         if getattr(reader, "_tokenizer", None) or getattr(reader, "tokenizer", None):
             return reader.text_to_instance(

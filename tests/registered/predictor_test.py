@@ -207,3 +207,12 @@ def test_texts_are_classified(embedder: dict[str, Any], reader: dict[str, Any]) 
         torch.testing.assert_close(sum(probabilities.values()), 1.0, rtol=0.0, atol=1e-6)
         assert prediction["label"] == max(probabilities, key=probabilities.get)
         assert set(prediction) == {"label", "probabilities"}
+
+
+def test_tokens_that_are_given_are_not_split_again(embedder: dict[str, Any]) -> None:
+    reader = {"type": "elmo_labelled_lines", "tokenizer": {"type": "spacy_blank"}}
+    made = classifier(embedder, reader)
+    instance = made._json_to_instance({"tokens": ["don't", "go"]})
+    assert [token.text for token in instance["tokens"]] == ["don't", "go"]
+    instance = made._json_to_instance({"sentence": "don't go"})
+    assert [token.text for token in instance["tokens"]] == ["do", "n't", "go"]
