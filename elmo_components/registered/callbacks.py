@@ -77,11 +77,7 @@ class ElmoResume(TrainerCallback):
                 "elmo_resume is for training in one process: AllenNLP's checkpoints hold the "
                 "callbacks of the first process only, not each process's random states"
             )
-        if not isinstance(trainer.model, ElmoLanguageModel):
-            raise ConfigurationError(
-                "elmo_resume must have the model elmo_language_model; "
-                f"found {type(trainer.model).__name__}"
-            )
+        _check_model(trainer, "elmo_resume")
         if not isinstance(trainer.data_loader, MultiProcessDataLoader):
             raise ConfigurationError(
                 "elmo_resume must have the data loader multiprocess; "
@@ -183,13 +179,28 @@ class ElmoProgress(TrainerCallback):
     Callbacks that come after it see the figure: TensorBoard's has it as
     "train/batch_tokens_per_second".
 
+    It warns, once, where there is no progress: where a scheduler that was told fewer steps than
+    there are has brought the learning rate to 0.
+
     Registered as a `TrainerCallback` with name "elmo_progress".
+
+    # Raises
+
+    `ConfigurationError`, when training starts, for another model than `ElmoLanguageModel`.
     """
 
     def __init__(self, serialization_dir: str) -> None:
         super().__init__(serialization_dir)
         # when each batch ended, and its tokens; the first one's do not count
         self._last: deque[tuple[float, int]] = deque(maxlen=51)
+        self._rate_is_zero = self._has_warned = False
+
+    def on_start(
+        self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
+    ) -> None:
+        """Checks the model."""
+        super().on_start(trainer, is_primary, **kwargs)
+        _check_model(trainer, "elmo_progress")
 
     def on_batch(
         self,
@@ -214,6 +225,17 @@ class ElmoProgress(TrainerCallback):
             seconds = self._last[-1][0] - self._last[0][0]
             counted = sum(number for _, number in self._last) - self._last[0][1]
             batch_metrics["tokens_per_second"] = counted / seconds
+        # this batch's rate: that of the next, which is set by now, is 0 at the very end
+        if self._rate_is_zero and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "nothing is learned from batch %d of epoch %d on: the learning rate has fallen to "
+                "0, as the scheduler's steps in all (num_epochs times num_steps_per_epoch) are "
+                "fewer than the batches",
+                batch_number,
+                epoch,
+            )
+        self._rate_is_zero = not any(group["lr"] for group in trainer.optimizer.param_groups)
 
     def on_epoch(
         self,
@@ -248,6 +270,14 @@ class WholeCheckpointer(Checkpointer):
                     # another process may have been quicker
                     path.unlink(missing_ok=True)
         return super().load_checkpoint()
+
+
+def _check_model(trainer: GradientDescentTrainer, callback: str) -> None:
+    if not isinstance(trainer.model, ElmoLanguageModel):
+        raise ConfigurationError(
+            f"{callback} must have the model elmo_language_model; "
+            f"found {type(trainer.model).__name__}"
+        )
 
 
 class _Batches(DataLoader):

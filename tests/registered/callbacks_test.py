@@ -387,17 +387,33 @@ def test_a_model_learns_with(model: dict[str, Any], trainer: dict[str, Any], dat
     assert last < 0.8 * first
 
 
+@pytest.mark.parametrize("steps, warned", [(4, 1), (6, 0)])
+def test_a_learning_rate_that_ends_too_early_is_told_once(
+    data: Path, steps: int, warned: int
+) -> None:
+    settings = configuration(data, trainer={"num_epochs": 1, "callbacks": ["elmo_progress"]})
+    settings["data_loader"] = {"batch_size": 12}
+    settings["dataset_reader"]["shuffle_seed"] = None
+    schedule = {"type": "linear_with_warmup", "warmup_steps": 2, "num_steps_per_epoch": steps}
+    settings["trainer"]["learning_rate_scheduler"] = schedule
+    with mock.patch.object(registered.callbacks.logger, "warning") as warning:
+        train(settings, data / "run")
+    assert warning.call_count == warned
+
+
 def test_what_cannot_be_is_refused(data: Path) -> None:
     settings = configuration(data)
     settings["trainer"]["use_amp"] = True
     with pytest.raises(ValueError, match="Using AMP requires a cuda device"):
         train(settings, data / "amp")
+    for callback in ("elmo_resume", "elmo_progress"):
+        settings = configuration(data, trainer={"callbacks": [callback]})
+        with (
+            mock.patch.object(registered.callbacks, "ElmoLanguageModel", str),
+            pytest.raises(ConfigurationError, match=f"{callback} .*language_model; found Elmo"),
+        ):
+            train(settings, data / callback)
     settings = configuration(data)
-    with (
-        mock.patch.object(registered.callbacks, "ElmoLanguageModel", str),
-        pytest.raises(ConfigurationError, match="model elmo_language_model; found Elmo"),
-    ):
-        train(settings, data / "model")
     with (
         mock.patch.object(registered.callbacks, "MultiProcessDataLoader", str),
         pytest.raises(ConfigurationError, match="data loader multiprocess; found Multi"),
