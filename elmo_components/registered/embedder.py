@@ -1,5 +1,6 @@
 """The ELMo `TokenEmbedder`."""
 
+import logging
 from typing import Any, Optional
 
 import torch
@@ -15,6 +16,8 @@ from elmo_components.layer_cache import LayerCache
 from elmo_components.lstm import LstmState, carried
 
 __all__ = ["ElmoEmbedder", "FrozenFeatures"]
+
+logger = logging.getLogger(__name__)
 
 
 class FrozenFeatures(FromParams):
@@ -63,7 +66,8 @@ class ElmoEmbedder(TokenEmbedder):
     do_layer_norm : `bool`
         See `ScalarMix`.
     requires_grad : `bool`
-        Whether the biLM is trained too. Without a `pretrained_file` it should be.
+        Whether the biLM is trained too. Without a `pretrained_file` it should be: training on top
+        of random weights that stay as they are is warned of.
     projection_dim : `Optional[int]`
         The size of a learned projection of the mean; `None` for none.
     scalar_mix_parameters : `Optional[List[float]]`
@@ -143,6 +147,8 @@ class ElmoEmbedder(TokenEmbedder):
         self._stateful = stateful
         self._state: Optional[LstmState] = None
         self._layer_cache = None if frozen_features is None else frozen_features.layer_cache
+        # until an archive's weights are loaded, or the warning is given
+        self._is_random = pretrained_file is None and not requires_grad
 
     def get_output_dim(self) -> int:
         """Returns the size of a token's vector."""
@@ -167,6 +173,12 @@ class ElmoEmbedder(TokenEmbedder):
         if self.training:
             # only where sentences are trained on, do they come again
             self._elmo.layer_cache = self._layer_cache
+            if self._is_random:
+                logger.warning(
+                    "this elmo has random weights and is not trained: give it a pretrained_file, "
+                    "or requires_grad: true"
+                )
+                self._is_random = False
         state = None
         if self._state is not None:
             state = self._state.for_batch(elmo_tokens.shape[:-2].numel())
@@ -180,3 +192,7 @@ class ElmoEmbedder(TokenEmbedder):
             means = [self._projection(mean) for mean in means]
         # (..., time, get_output_dim())
         return means[0] if self.num_mixes == 1 else torch.cat(means, dim=-1)
+
+    def _load_from_state_dict(self, *arguments: Any, **settings: Any) -> None:
+        super()._load_from_state_dict(*arguments, **settings)
+        self._is_random = False

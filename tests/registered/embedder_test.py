@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy
 import pytest
@@ -14,6 +15,7 @@ from allennlp.data import Token
 from allennlp.models import load_archive
 from allennlp.modules import TokenEmbedder
 
+from elmo_components import registered
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import CheckpointError
 from elmo_components.elmo import Elmo
@@ -51,6 +53,22 @@ def test_any_format_of_weights_is_read(config: dict, tiny: Elmo, fixtures: Path,
 def test_without_a_file_weights_are_random(config: dict) -> None:
     first, second = (make(config, pretrained_file=None)(IDS) for _ in range(2))
     assert not torch.allclose(first, second)
+
+
+def test_training_on_random_weights_that_stay_is_warned_of(config: dict) -> None:
+    with mock.patch.object(registered.embedder.logger, "warning") as warning:
+        # none of these stays random, or is trained with
+        make(config).train()(IDS)
+        make(config, pretrained_file=None, requires_grad=True).train()(IDS)
+        frozen = make(config, pretrained_file=None)
+        frozen(IDS)
+        loaded = make(config, pretrained_file=None)
+        loaded.load_state_dict(frozen.state_dict())
+        loaded.train()(IDS)
+        assert warning.call_count == 0
+        for _ in range(2):
+            frozen.train()(IDS)
+        assert warning.call_count == 1
 
 
 def test_the_mix_is_projected_on_request(config: dict) -> None:
