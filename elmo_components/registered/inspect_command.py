@@ -11,6 +11,7 @@ import numpy
 from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 
+from elmo_components.config import ElmoConfig
 from elmo_components.corpus import find_shards, read_lines
 from elmo_components.elmo import Elmo
 from elmo_components.inspection import Inspection, inspect
@@ -58,6 +59,11 @@ class InspectCommand(Subcommand):
             metavar="FILE",
             help="draw the learned layer weights, or the word's vectors in a plane; .png, .svg or "
             ".pdf; needs matplotlib",
+        )
+        command.add_argument(
+            "--write-options",
+            metavar="FILE",
+            help="write its options, as JSON, for a configuration's `architecture` to import",
         )
         command.add_argument("--word", help="compare this word's vectors in its sentences instead")
         command.add_argument(
@@ -125,15 +131,25 @@ def _run(arguments: argparse.Namespace) -> None:
     plot = None if arguments.plot is None else Path(arguments.plot)
     try:
         if arguments.word is None:
-            _print_inspection(inspect(arguments.path), plot, arguments.json)
+            inspection = inspect(arguments.path)
+            if arguments.write_options is not None and inspection.config is not None:
+                _write_options(inspection.config, Path(arguments.write_options))
+            _print_inspection(inspection, plot, arguments.json)
         else:
             _print_word(arguments, plot)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
         raise ConfigurationError(str(error)) from error
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"--plot needs matplotlib: pip install elmo_components[plot] ({error})"
         ) from error
+
+
+def _write_options(config: ElmoConfig, path: Path) -> None:
+    text = _json(config.to_options()) + "\n"
+    # a checkpoint may be what is there
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _print_inspection(inspection: Inspection, plot: Optional[Path], as_json: bool) -> None:

@@ -12,6 +12,7 @@ from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 
 import elmo_components.registered
+from elmo_components.checkpoints import load
 from elmo_components.elmo import Elmo
 from elmo_components.inspection import Inspection
 from elmo_components.mixes import Mix
@@ -68,6 +69,19 @@ def test_json_has_all_of_it(
     assert found["format"] == "native" and found["problems"] == []
     assert found["config"]["lstm"]["hidden_size"] == 8
     assert found["num_parameters"] == sum(found["parameters"].values())
+
+
+@pytest.mark.parametrize("name", ["tiny.safetensors", "many_langs/words_and_characters"])
+def test_options_are_written_for_a_configuration(
+    monkeypatch: pytest.MonkeyPatch, fixtures: Path, tmp_path: Path, name: str
+) -> None:
+    model, options = fixtures / "models" / name, tmp_path / "options.json"
+    command(monkeypatch, model, "--write-options", options)
+    text = options.read_text(encoding="utf-8")
+    assert json.loads(text) == load(model).config.to_options()
+    with pytest.raises(ConfigurationError, match="exists"):
+        command(monkeypatch, model, "--write-options", options)
+    assert options.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("as_json", [True, False])
