@@ -162,6 +162,21 @@ def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Pat
         assert encoder["input_size"] >= size
 
 
+@pytest.mark.parametrize("path", WITH_ELMO, ids=lambda path: path.stem)
+def test_words_are_spelt_as_the_architecture_has_them(path: Path) -> None:
+    snippet = f"""
+        local elmo = import '{ROOT}/training_configs/elmo.libsonnet';
+        (import '{path}') {{ architecture:: elmo.with_alphabet(super.architecture, 'äöü') }}
+    """
+    config = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
+    reader = config["dataset_reader"]
+    (indexers,) = (
+        reader[key] for key in ("token_indexers", "source_token_indexers") if key in reader
+    )
+    (indexer,) = (one for one in indexers.values() if one["type"] == "elmo_character_ids")
+    assert indexer["alphabet"] == "äöü"
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_header_gives_data_command_and_result(path: Path) -> None:
     header = "".join(line for line in path.open() if line.startswith("//"))

@@ -85,8 +85,15 @@ local published(cell_size, hidden_size, num_highway_layers) = {
   // The size of a token's vector.
   output_size(architecture): 2 * architecture.lstm.projection_dim,
 
-  // One kind of indices, which is all that ELMo reads.
-  indexers: { elmo: { type: 'elmo_character_ids' } },
+  // One kind of indices, which is all that ELMo reads: words, spelt as an architecture has them.
+  indexers(architecture): {
+    local cnn = architecture.char_cnn,
+    elmo: { type: 'elmo_character_ids' } + {
+      [field]: cnn[field]
+      for field in ['alphabet', 'units', 'words']
+      if std.objectHas(cnn, field)
+    },
+  },
 
   // A text field embedder of ELMo alone. With a `pretrained_file` the biLM is frozen, and without
   // one it is trained from random weights.
@@ -109,14 +116,27 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     batch_sampler: { type: 'bucket', batch_size: batch_size, sorting_keys: ['tokens'] },
   },
 
+  // After four epochs without a better `metric` steps are halved, where `patience` is for more.
   trainer(metric, num_epochs, patience): {
     num_epochs: num_epochs,
     patience: patience,
     validation_metric: metric,
     grad_norm: 5.0,
     optimizer: { type: 'adam', lr: 0.002 },
-    learning_rate_scheduler: { type: 'reduce_on_plateau', factor: 0.5, mode: 'max', patience: 3 },
+    [if patience > 4 then 'learning_rate_scheduler']: {
+      type: 'reduce_on_plateau',
+      factor: 0.5,
+      mode: if metric[0] == '-' then 'min' else 'max',
+      patience: 3,
+    },
   },
+
+  // Regular expressions of the parameters of a biLM of two layers, lowest first.
+  bilm_parameters: [
+    '\\.bilm\\.char_cnn\\.',
+    '\\.bilm\\.lstm\\..*_layers\\.0\\.',
+    '\\.bilm\\.lstm\\..*_layers\\.1\\.',
+  ],
 
   // Fields of a trainer that trains the biLM too, as Howard and Ruder 2018 do: from the top down one
   // group of parameters more each epoch, the lower the smaller its steps. It needs the biLM to have
@@ -126,10 +146,8 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     optimizer+: {
       // lowest first; the last has all that is no biLM's
       parameter_groups: [
-        [['\\.bilm\\.char_cnn\\.'], {}],
-        [['\\.bilm\\.lstm\\..*_layers\\.0\\.'], {}],
-        [['\\.bilm\\.lstm\\..*_layers\\.1\\.'], {}],
-        [['^(?!.*\\.bilm\\.)'], {}],
+        [[regex], {}]
+        for regex in $.bilm_parameters + ['^(?!.*\\.bilm\\.)']
       ],
     },
     learning_rate_scheduler: {

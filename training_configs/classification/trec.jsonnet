@@ -9,11 +9,11 @@
 //   allennlp train training_configs/classification/trec.jsonnet -s output/trec --include-package elmo_components
 //
 // Measured: accuracy 1.00 on the development and 0.97 on the test questions of the fixtures, of which there
-// are 36 each, in 20 seconds on 1 core.
+// are 36 each, in 20 seconds on 1 core. TREC's own, 50 classes, 15 epochs: 0.833 and 0.806.
 local elmo = import '../elmo.libsonnet';
-local classifier = import 'sst.jsonnet';
 
-classifier {
+(import 'sst.jsonnet') {
+  local indexers = super.dataset_reader.token_indexers,
   data:: {
     train: elmo.fixtures + '/data/questions/train.txt',
     development: elmo.fixtures + '/data/questions/dev.txt',
@@ -23,7 +23,7 @@ classifier {
 
   dataset_reader: {
     type: 'elmo_labelled_lines',
-    token_indexers: classifier.dataset_reader.token_indexers,
+    token_indexers: indexers,
     separator: ' ',
     num_columns: 2,
     label_column: 0,

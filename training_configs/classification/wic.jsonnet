@@ -24,7 +24,7 @@ local elmo = import '../elmo.libsonnet';
 
   dataset_reader: {
     type: 'elmo_word_in_context',
-    token_indexers: elmo.indexers,
+    token_indexers: elmo.indexers($.architecture),
   },
   train_data_path: $.data.train,
   validation_data_path: $.data.development,

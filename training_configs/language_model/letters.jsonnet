@@ -29,9 +29,7 @@ local elmo = import '../elmo.libsonnet';
 
   local reader = {
     tokenizer: { type: 'character' },
-    token_indexers: {
-      elmo: { type: 'elmo_character_ids', alphabet: $.architecture.char_cnn.alphabet },
-    },
+    token_indexers: elmo.indexers($.architecture),
   },
   dataset_reader+: reader,
   validation_dataset_reader+: reader,

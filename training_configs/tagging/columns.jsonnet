@@ -24,12 +24,12 @@ local elmo = import '../elmo.libsonnet';
   // how tags encode spans: 'BIO', 'BIOUL', 'BMES' or 'IOB1'; null for tags that do not, such as parts
   // of speech
   label_encoding:: 'BIO',
-  // a regular expression: lines that begin with a match are passed over
+  // a regular expression: lines that begin with a match are passed over, such as '-DOCSTART-'
   skip:: null,
 
   dataset_reader: {
     type: 'elmo_columns',
-    token_indexers: elmo.indexers,
+    token_indexers: elmo.indexers($.architecture),
     token_column: $.token_column,
     tag_column: $.tag_column,
     separator: $.separator,

@@ -26,7 +26,7 @@ local elmo = import '../elmo.libsonnet';
 
   dataset_reader: {
     type: 'elmo_columns',
-    token_indexers: elmo.indexers,
+    token_indexers: elmo.indexers($.architecture),
     separator: '\t',
     label_encoding: $.model.label_encoding,
   },

@@ -5,8 +5,8 @@
 // `data` says otherwise. The places are taken off.
 //
 // No Chinese model comes with the package, so a small one is trained with the task, which spells each
-// character in UTF-8's bytes. One that training_configs/language_model makes of Chinese text, for one
-// with `elmo.with_alphabet`, is better: set `architecture` and `pretrained_file`.
+// character in UTF-8's bytes. One that training_configs/language_model makes of Chinese text, such as
+// letters.jsonnet with an alphabet, is better: set `architecture` and `pretrained_file`.
 //
 //   allennlp train training_configs/tagging/ner_zh.jsonnet -s output/ner_zh --include-package elmo_components
 //
@@ -26,7 +26,7 @@ local elmo = import '../elmo.libsonnet';
 
   dataset_reader: {
     type: 'elmo_columns',
-    token_indexers: elmo.indexers,
+    token_indexers: elmo.indexers($.architecture),
     separator: '\t',
     // whatever follows the first character
     token_suffix: '(?<=.)\\d+',

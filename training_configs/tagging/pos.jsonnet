@@ -5,8 +5,7 @@
 //   allennlp train training_configs/tagging/pos.jsonnet -s output/pos --include-package elmo_components
 //
 // Measured: accuracy 0.996 on the development and 0.996 on the test sentences of the fixtures, in 20
-// seconds on 1 core. With the architecture `tiny` and random weights to start from, UD English EWT:
-// 0.896 on development, 0.896 on test, 3 epochs.
+// seconds on 1 core. UD English EWT: 0.949 and 0.945, in 7 minutes.
 local elmo = import '../elmo.libsonnet';
 
 {
@@ -20,7 +19,7 @@ local elmo = import '../elmo.libsonnet';
 
   dataset_reader: {
     type: 'elmo_columns',
-    token_indexers: elmo.indexers,
+    token_indexers: elmo.indexers($.architecture),
     separator: '\t',
     token_column: 1,
     tag_column: 3,

@@ -26,7 +26,7 @@ local elmo = import '../elmo.libsonnet';
     target_column: $.columns.target,
     source_tokenizer: { type: 'spacy_blank', language: $.languages.source },
     target_tokenizer: { type: 'spacy_blank_joined', language: $.languages.target },
-    source_token_indexers: elmo.indexers {
+    source_token_indexers: elmo.indexers($.architecture) {
       tokens: { type: 'single_id', namespace: 'source_tokens', lowercase_tokens: true },
     },
     target_token_indexers: { tokens: { type: 'single_id', namespace: 'target_tokens' } },
