@@ -18,13 +18,12 @@ local tasks = {
 };
 
 // One kind of word vectors: how words are indexed and embedded, and the size of what comes out.
-local nothing = { indexers: {}, embedders: {}, size: 0, vocabulary: {} };
+local nothing = { indexers: {}, embedders: {}, size: 0 };
 
 local join(one, other) = {
   indexers: one.indexers + other.indexers,
   embedders: one.embedders + other.embedders,
   size: one.size + other.size,
-  vocabulary: one.vocabulary + other.vocabulary,
 };
 
 local learned = nothing {
@@ -57,7 +56,7 @@ local characters = nothing {
 };
 
 local contextual(file) = nothing {
-  indexers: elmo.indexers,
+  indexers: elmo.indexers(elmo.architectures.english),
   embedders: elmo.embedder(elmo.architectures.english, file).token_embedders,
   size: elmo.output_size(elmo.architectures.english),
 };
@@ -76,6 +75,12 @@ local transformer(file, size=384) = nothing {
   size: size,
 };
 
+// Of a biLM that knows much already.
+local smaller_steps = std.mapWithIndex(
+  function(group, regex) [[regex], { lr: [0.0001, 0.0002, 0.0004][group] }],
+  elmo.bilm_parameters
+);
+
 function(run)
   local base = tasks[run.task];
   local is_tagger = std.objectHas(base.model, 'encoder');
@@ -86,6 +91,7 @@ function(run)
     fasttext: with_characters(static(run.files.fasttext)),
     elmo: contextual('english'),
     elmo_tuned: contextual(run.files.tuned),
+    elmo_trained: contextual('english') { embedders+: { elmo+: { requires_grad: true } } },
     elmo_learned: join(contextual('english'), learned),
     elmo_word2vec: join(contextual('english'), static(run.files.word2vec)),
     elmo_fasttext: join(contextual('english'), static(run.files.fasttext)),
@@ -113,7 +119,12 @@ function(run)
     trainer+: {
       num_epochs: 15,
       patience: 4,
-      optimizer: { type: 'adam', lr: 0.001 },
+      learning_rate_scheduler: null,
+      optimizer: {
+        type: 'adam',
+        lr: 0.001,
+        [if run.kind == 'elmo_trained' then 'parameter_groups']: smaller_steps,
+      },
     },
     random_seed: run.seed,
     numpy_seed: run.seed,

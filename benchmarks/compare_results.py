@@ -13,6 +13,7 @@ NAMES = {
     "fasttext": "fastText",
     "elmo": "ELMo",
     "elmo_tuned": "ELMo, fine-tuned on the text",
+    "elmo_trained": "ELMo, trained with the task",
     "elmo_learned": "ELMo and learned",
     "elmo_word2vec": "ELMo and word2vec",
     "elmo_fasttext": "ELMo and fastText",
@@ -37,6 +38,7 @@ PROBES = {"pos": "parts of speech, UD EWT", "wic": "senses, WiC"}
 class Result(NamedTuple):
     """One run, as its folder says."""
 
+    name: str
     task: str
     kind: str
     share: float
@@ -47,9 +49,10 @@ class Result(NamedTuple):
 def read(output: Path) -> Iterable[Result]:
     """Yields the runs that were finished."""
     for path in sorted((output / "runs").glob("*/run.json")):
-        task, kind, share, seed = path.parent.name.split("-")
+        name = path.parent.name
+        task, kind, share, seed = name.split("-")
         found = json.loads(path.read_text(encoding="utf-8"))
-        yield Result(task, kind, float(share), int(seed), found)
+        yield Result(name, task, kind, float(share), int(seed), found)
 
 
 def mean(results: Iterable[Result], key: str = "score") -> float:

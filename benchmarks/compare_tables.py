@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from compare_results import LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
 
 
-def table(results: list[Result], task: str) -> str:
-    """Returns one task's kinds: score, seconds of training, speed and sizes."""
+def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, float]]) -> str:
+    """Returns one task's kinds: score, seconds of training, and what `speeds` has of them."""
     names = NAMES | LAYERS
     kinds = by_kind(results, task, names=names)
     lines = [
@@ -24,11 +24,14 @@ def table(results: list[Result], task: str) -> str:
         change = ""
         if base is not None and kind != "learned":
             change = f"{100 * (mean(base) - mean(runs)) / (1 - mean(base)):+.0f} %"
-        sizes = [round(mean(runs, key) / 1e6, 1) for key in ("trained_parameters", "parameters")]
+        speed = " | "
+        if kind in speeds:
+            sizes = [speeds[kind][key] / 1e6 for key in ("trained_parameters", "parameters")]
+            rate = speeds[kind]["sentences_per_second"]
+            speed = f"{rate:.0f} | {sizes[0]:.1f} M of {sizes[1]:.1f} M"
         lines.append(
             f"| {names[kind]} | {statistics.mean(scores):.1f}{spread} | {len(scores)} | {change} "
-            f"| {mean(runs, 'seconds'):.0f} | {mean(runs, 'epochs'):.0f} "
-            f"| {mean(runs, 'sentences_per_second'):.0f} | {sizes[0]} M of {sizes[1]} M |"
+            f"| {mean(runs, 'seconds'):.0f} | {mean(runs, 'epochs'):.0f} | {speed} |"
         )
     return "\n".join(lines)
 

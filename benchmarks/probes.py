@@ -13,11 +13,13 @@ By its skip connection the top layer has the one below in it; "added" is what it
 
 import argparse
 import json
+import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy
 import torch
@@ -32,6 +34,8 @@ BATCH = 256
 # Of the mix for senses, each with all pairs.
 STEPS = 300
 LEARNED = "learned mix"
+
+T = TypeVar("T")
 
 
 class Pair(NamedTuple):
@@ -48,7 +52,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--elmo", default="english")
-    parser.add_argument("--most", type=int, default=6000, help="training sentences, or pairs")
+    parser.add_argument(
+        "--most", type=int, default=6000, help="how many training sentences, or pairs, by chance"
+    )
     arguments = parser.parse_args()
     elmo = Elmo.from_pretrained(arguments.elmo)
     found = {
@@ -74,7 +80,7 @@ def compared(layers: numpy.ndarray) -> numpy.ndarray:
 def parts_of_speech(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
     """Returns the accuracy of UPOS from each layer alone, and from a mix learned with it."""
     texts = {
-        part: list(_tagged(folder / f"en_ewt-ud-{part}.conllu"))[:most]
+        part: _at_most(_tagged(folder / f"en_ewt-ud-{part}.conllu"), most)
         for part in ("train", "dev", "test")
     }
     tags = sorted({tag for sentence in texts["train"] for _, tag in sentence})
@@ -93,6 +99,12 @@ def parts_of_speech(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
         name: _probe({part: (vectors[row], labels) for part, (vectors, labels) in data.items()})
         for name, row in rows.items()
     }
+
+
+def _at_most(items: Iterable[T], most: int) -> list[T]:
+    """Returns all, or so many by chance: in files of several sources one follows another."""
+    found = list(items)
+    return found if len(found) <= most else random.Random(0).sample(found, most)
 
 
 def _tagged(path: Path) -> Iterator[list[tuple[str, str]]]:
@@ -128,7 +140,7 @@ def _probe(data: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> float:
             optimizer.zero_grad()
             nn.functional.cross_entropy(scores(vectors[:, rows]), labels[rows]).backward()
             optimizer.step()
-        best = max(best, (accuracy("dev"), accuracy("test")))
+        best = max(best, (accuracy("dev"), accuracy("test")), key=itemgetter(0))
     return best[1]
 
 
@@ -139,7 +151,7 @@ def senses(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
     """
     words, labels = {}, {}
     for part in ("train", "test"):
-        pairs = list(_pairs(folder, part))[:most]
+        pairs = _at_most(_pairs(folder, part), most)
         words[part] = _words(elmo, pairs)
         labels[part] = torch.tensor([pair.is_same for pair in pairs])
     cosines = {

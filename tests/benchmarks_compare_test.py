@@ -17,11 +17,12 @@ from tests.conftest import ROOT
 
 pytest.importorskip("matplotlib", reason="only the development extras have it")
 sys.path.insert(0, str(ROOT / "benchmarks"))
-compare, compare_report, probes, sampling, static_vectors, task_words, tune = map(
+compare, compare_report, compare_speed, probes, sampling, static_vectors, task_words, tune = map(
     __import__,
     (
         "compare",
         "compare_report",
+        "compare_speed",
         "probes",
         "sampling",
         "static_vectors",
@@ -80,6 +81,11 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
     # what is there is not trained again
     monkeypatch.setattr(compare.subprocess, "run", None)
     compare.main()
+    monkeypatch.setattr(sys, "argv", ["speed", str(tmp_path / "out")])
+    compare_speed.main()
+    speeds = json.loads((tmp_path / "out" / "speed.json").read_text())["trec6"]
+    assert list(speeds) == ["learned", "word2vec"]
+    assert speeds["learned"]["parameters"] >= speeds["learned"]["trained_parameters"] > 0
     results = tmp_path / "results"
     monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "out"), "--results", str(results)])
     compare_report.main()
@@ -96,7 +102,7 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
         if (run["kind"], run["share"]) == ("word2vec", 1.0)
     )
     assert f"| word2vec | {100 * run['found']['score']:.1f} | 1 |" in table
-    assert run["found"]["trained_parameters"] <= run["found"]["parameters"]
+    assert f" {speeds['word2vec']['sentences_per_second']:.0f} | " in table
 
 
 def test_each_kind_of_vectors_has_a_configuration_for_each_task(
@@ -108,7 +114,7 @@ def test_each_kind_of_vectors_has_a_configuration_for_each_task(
         data=data, output=tmp_path, word2vec=vectors, fasttext=vectors, transformer="folder"
     )
     for task, size in (("ner", 300 + 128), ("trec6", 300)):
-        for kind in compare.KINDS + compare.LAYERS:
+        for kind in compare.KINDS + compare.VARIANTS:
             folder = tmp_path / f"{task}-{kind}"
             folder.mkdir()
             run = compare.Run(task, kind, 1.0, 7)
@@ -152,6 +158,9 @@ def test_a_probe_tells_apart_what_can_be_told(tiny: Elmo) -> None:
     assert mix.weights.argmax() == 2
     cosines = numpy.linspace(-1, 1, 100)
     assert probes._by_threshold((cosines, cosines > 0.2), (cosines, cosines > 0.2)) > 0.97
+    assert probes._at_most(iter(range(5)), 5) == list(range(5))
+    some = probes._at_most(range(100), 10)
+    assert len(set(some)) == 10 and max(some) > 10
     layers = numpy.arange(12.0).reshape(3, 2, 2)
     found = probes.compared(layers)
     assert len(found) == len(probes.layer_names(tiny)) == 5
