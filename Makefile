@@ -91,6 +91,7 @@ format: $(VENV)/installed  ## Format, and mend what the linter can
 
 # Pins that are there already are kept where they still fit; UPGRADE=--upgrade takes the newest.
 # Today's stack needs the overrides in pyproject.toml, upstream's must not see them (--no-config).
+# What torch's ordinary build needs of CUDA is left out: see `install`.
 COMPILE := -m uv pip compile --quiet --universal --no-annotate --custom-compile-command "make lock"
 .PHONY: lock
 lock:  ## Write requirements.txt and constraints/upstream.txt anew
@@ -98,6 +99,7 @@ lock:  ## Write requirements.txt and constraints/upstream.txt anew
 	.venv-lock/bin/python $(PIP) install uv
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra dev \
 		--output-file requirements.txt setup.cfg
+	sed -i.bak -E '/^(cuda|nvidia|triton)/d' requirements.txt && rm requirements.txt.bak
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.9 --no-config \
 		--output-file constraints/upstream.txt setup.cfg constraints/upstream.in
 
@@ -107,13 +109,15 @@ clean:  ## Remove environments, caches and build products; output/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # install(python, environment, file of pins). --no-deps, since AllenNLP's metadata forbids today's
-# pins; --no-compile, since most of 40,000 modules are never imported.
+# pins; --no-compile, since most of 40,000 modules are never imported. torch then brings the CUDA
+# packages of its build by itself: some 4 GB, or nothing where pip was told of builds for CPUs.
 # allennlp-models downloads nltk's punkt at import unless it finds a folder of that name, and only
 # its NarrativeQA metric reads what is inside: an empty one spares everybody the attempt.
 define install
-@echo "Making $(2) with $(1) and $(3): several GB and a few minutes"
+@echo "Making $(2) with $(1) and $(3): 2 GB, or 7 with CUDA, and a few minutes"
 @$(1) -m venv $(2)
 @$(2)/bin/python $(PIP) install --no-deps --no-compile --requirement $(3)
+@$(2)/bin/python $(PIP) install --no-compile --no-warn-conflicts torch
 @mkdir -p $(2)/nltk_data/tokenizers/punkt
 @$(2)/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
 @touch $(2)/installed
