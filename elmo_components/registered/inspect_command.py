@@ -128,6 +128,8 @@ def report_neighbours(
 def _run(arguments: argparse.Namespace) -> None:
     if (arguments.word is None) != (arguments.text is None):
         raise ConfigurationError("--word and --text must come together; found one of them")
+    if arguments.word is not None and arguments.write_options is not None:
+        raise ConfigurationError("--write-options and --word must be asked for one at a time")
     plot = None if arguments.plot is None else Path(arguments.plot)
     try:
         if arguments.word is None:

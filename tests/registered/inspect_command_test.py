@@ -191,6 +191,7 @@ def test_what_cannot_be_is_an_error(
         ((tmp_path / "nowhere",), "nowhere"),
         ((tiny_folder, "--word", "bank"), "must come together"),
         ((tiny_folder, "--text", text), "must come together"),
+        ((tiny_folder, "--word", "bank", "--text", text, "--write-options", "o"), "one at a time"),
         ((tiny_folder, "--word", "banks", "--text", text), "found it in no sentence"),
         ((tiny_folder, "--word", "bank", "--text", tmp_path / "no.txt"), r"no\.txt"),
         ((tiny_folder, "--word", "bank", "--text", text, "--layer", "3"), "0 to 2"),
