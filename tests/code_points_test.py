@@ -14,6 +14,7 @@ from elmo_components.bilm import BiLm
 from elmo_components.char_cnn import CharCnn
 from elmo_components.characters import CharacterMapper, word_numbers
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+from tests.closeness import assert_close
 
 ALPHABET = "abж中\u3000🙂"
 WORDS = ["<oov>", "<bos>", "<eos>", "<pad>", "ab", "Ab", "b" * 48, "中"]
@@ -148,7 +149,7 @@ def test_a_words_own_vector_comes_first(frozen: bool, alone: bool) -> None:
     for _ in range(2):
         found = char_cnn(ids)[0]
         expected = expected_vectors(char_cnn, SENTENCE)
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+        assert_close(found.double(), expected)
     traced = torch.jit.trace(char_cnn, CharacterMapper.of(config).batch_ids([["a", "中"]]))
     torch.testing.assert_close(traced(ids), char_cnn(ids))
 

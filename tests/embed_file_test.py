@@ -23,6 +23,7 @@ from elmo_components.embed_settings import EmbedSettings
 from elmo_components.sentence_files import SentenceFile
 from elmo_components.spool import Spool
 from elmo_components.vector_choice import VectorChoice
+from tests.closeness import assert_close
 
 WORDS = ["The", "bank", "of", "the", "river", "na\u00efve", "Ms.", "10", "caf\u00e9s", "walks"]
 
@@ -212,7 +213,7 @@ def test_the_vectors_are_those_of_each_sentence(tiny: Elmo, text: Path, tmp_path
         assert len(file) == 61
         for number, line in enumerate(lines):
             expected = tiny.embed([line.split()])[0]
-            numpy.testing.assert_allclose(file[str(number)][()], expected, rtol=0.0, atol=1e-5)
+            assert_close(file[str(number)][()], expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hdf5", "a.txt"]
 
 
@@ -221,7 +222,7 @@ def test_a_vocabulary_changes_no_number(tiny: Elmo, text: Path, tmp_path: Path) 
     run(tiny, text, tmp_path / "b.npz", vocabulary=["bank1", "bank1", "river", "unseen"])
     with numpy.load(tmp_path / "a.npz") as one, numpy.load(tmp_path / "b.npz") as other:
         for key in map(str, range(60)):
-            numpy.testing.assert_allclose(one[key], other[key], rtol=0.0, atol=1e-5)
+            assert_close(one[key], other[key])
 
 
 def test_what_was_done_is_not_done_again(tiny: Elmo, text: Path, tmp_path: Path) -> None:

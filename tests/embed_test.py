@@ -9,6 +9,7 @@ import torch
 
 from elmo_components import embed
 from elmo_components.elmo import Elmo
+from tests.closeness import assert_close
 
 WORDS = ["The", "bank", "of", "the", "river", "naïve", "\ud800"]
 LENGTHS = [5, 0, 2, 70, 1, 0, 33, 2, 7, 150, 4, 1]
@@ -26,7 +27,7 @@ def assert_same(found: Sequence[numpy.ndarray], expected: Sequence[numpy.ndarray
     assert len(found) == len(expected)
     for one, other in zip(found, expected):
         assert one.dtype == numpy.float32
-        numpy.testing.assert_allclose(one, other, rtol=0.0, atol=1e-6)
+        assert_close(one, other)
 
 
 @pytest.mark.parametrize("layers", ["all", "mean", "top"])
@@ -111,7 +112,7 @@ def test_between_two_vectors_the_model_is_as_the_caller_left_it(tiny: Elmo) -> N
     tiny.train()
     for found, wanted in zip(tiny.embed_stream(SENTENCES, window=20), expected):
         assert tiny.bilm.training and torch.is_grad_enabled()
-        numpy.testing.assert_allclose(found, wanted, atol=1e-6)
+        assert_close(found, wanted)
 
 
 def test_a_stream_can_be_left_before_its_end(tiny: Elmo) -> None:

@@ -28,6 +28,7 @@ from elmo_components.neighbours import (
 )
 from elmo_components.pictures import draw_mixes, draw_words
 from tests.checkpoints.hostile_models import archive_members, packed
+from tests.closeness import assert_close
 
 NATIVE = "tiny.safetensors"
 
@@ -317,7 +318,7 @@ def test_vectors_are_the_models_at_the_words_places(tiny: Elmo, layer: object) -
         expected = {"top": layers[-1], "mean": layers.mean(axis=0)}.get(
             layer, layers[layer if isinstance(layer, int) else 0]
         )
-        numpy.testing.assert_allclose(vector, expected, atol=1e-6)
+        assert_close(vector, expected)
 
 
 def test_a_layer_that_is_not_there_is_an_error(tiny: Elmo) -> None:

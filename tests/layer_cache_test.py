@@ -18,6 +18,7 @@ from elmo_components.bilm import BiLm
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
 from elmo_components.layer_cache import LayerCache
+from tests.closeness import assert_close
 
 # A row of the tiny model: 2 * 3 - 1 vectors of 8 numbers.
 ROW = 5 * 8 * 4
@@ -37,7 +38,7 @@ def check(
     bilm: BiLm,
     *sentences: str,
     computes: Optional[int] = None,
-    atol: float = 1e-6,
+    tolerance: float = 1e-5,
 ) -> None:
     """Holds what the cache returns to the biLM's, and the sentences computed to a number."""
     computed = []
@@ -51,7 +52,7 @@ def check(
     layers, mask = cache.layers(ids_of(*sentences), bilm)
     del bilm.forward
     expected = bilm(ids_of(*sentences))
-    torch.testing.assert_close(layers, expected.layers, rtol=0.0, atol=atol)
+    assert_close(layers, expected.layers, tolerance)
     assert torch.equal(mask, expected.mask)
     if computes is not None:
         assert sum(computed) == computes
@@ -122,7 +123,7 @@ def test_float16_rounds_all_layers_alike_and_takes_half_the_room(
         layers, _ = cache.layers(ids_of(*sentences), bilm)
         assert len(cache) == 2
         # half a unit in the last of 11 bits, and what a batch's composition makes of rounding
-        torch.testing.assert_close(layers, exact.half().float(), rtol=2.0**-10, atol=1e-6)
+        torch.testing.assert_close(layers, exact.half().float(), rtol=2.0**-10, atol=1e-4)
         assert torch.equal(layers, layers.half().float())
 
 
@@ -158,7 +159,7 @@ def test_a_copy_is_empty(make: Callable, bilm: BiLm) -> None:
         assert len(copied) == 0
         assert (copied.max_bytes, copied.dtype) == (7000, "float16")
         assert copied.path == cache.path
-        check(copied, bilm, "a b", computes=1, atol=0.01)
+        check(copied, bilm, "a b", computes=1, tolerance=0.001)
 
 
 def test_bad_ids_are_refused_as_ever(make: Callable, bilm: BiLm) -> None:
@@ -186,7 +187,7 @@ def test_several_threads_may_use_it(make: Callable, bilm: BiLm) -> None:
         for _ in range(20):
             chosen = torch.randperm(len(sentences), generator=order)[:5]
             layers, _ = cache.layers(ids_of(*(sentences[place] for place in chosen)), bilm)
-            if not torch.allclose(layers, expected[:, chosen], atol=1e-6):
+            if not torch.allclose(layers, expected[:, chosen], atol=1e-4):
                 wrong.append(seed)
 
     threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]

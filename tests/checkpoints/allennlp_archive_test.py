@@ -26,8 +26,8 @@ from elmo_components.checkpoints import CheckpointError, allennlp_archive, ident
 from elmo_components.checkpoints.allennlp_contextualizer import contextualizer_config
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
+from tests.closeness import assert_close
 
-TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 TEXT = [["The", "bank", "of", "the", "river"], ["na\u00efve"], ["x" * 60, "\u65e5\u672c\u8a9e"]]
 ALLENNLP = "text_field_embedder.token_embedder_elmo._elmo._elmo_lstm"
 
@@ -95,7 +95,7 @@ def test_allennlps_own_elmo_gives_the_same_vectors(
     ours = Elmo.from_pretrained(folder / name)
     assert ours.config == load(tiny_folder).config
     found = ours.bilm(batch_to_ids(TEXT)).layers
-    torch.testing.assert_close(found, layers_of(model), **TOLERANCE)
+    assert_close(found, layers_of(model))
     # AllenNLP has 1 added to the forget gate's bias, which rounds it
     expected = load(tiny_folder).tensors
     for name, tensor in load(folder).tensors.items():
@@ -114,7 +114,7 @@ def test_without_options_the_shapes_tell_the_sizes_and_a_warning_the_rest(
     assert "taken as published: cell_clip 3, proj_clip 3, relu, skips. Give" in caplog.text
     assert ours.config == ElmoConfig.from_options(options_in(tiny_folder, cell_clip=3, proj_clip=3))
     found = ours.bilm(batch_to_ids(TEXT)).layers
-    torch.testing.assert_close(found, layers_of(model), **TOLERANCE)
+    assert_close(found, layers_of(model))
 
 
 def test_options_that_are_given_decide_what_shapes_cannot_tell(
@@ -128,7 +128,7 @@ def test_options_that_are_given_decide_what_shapes_cannot_tell(
     assert "taken as published" not in caplog.text
     assert ours.config == ElmoConfig.from_options(options)
     found = ours.bilm(batch_to_ids(TEXT)).layers
-    torch.testing.assert_close(found, layers_of(model), **TOLERANCE)
+    assert_close(found, layers_of(model))
     options["lstm"]["dim"] = 17
     with pytest.raises(CheckpointError, match=r"lstm\.dim is 16 there, and 17 is wanted"):
         Elmo.from_pretrained(folder, options=options)
@@ -228,9 +228,9 @@ def test_a_language_model_of_allennlp_models_gives_the_same_vectors(
     embedded = model._text_field_embedder({"token_characters": {"elmo_tokens": marked}})
     layers, _ = model._contextualizer._lstm(embedded, mask)
     output = ours.bilm(batch_to_ids(TEXT))
-    torch.testing.assert_close(output.layers[1:], layers, **TOLERANCE)
+    assert_close(output.layers[1:], layers)
     expected = embedded * mask.unsqueeze(-1)
-    torch.testing.assert_close(output.layers[0][..., :6], expected, **TOLERANCE)
+    assert_close(output.layers[0][..., :6], expected)
     assert allennlp_archive.load(folder, softmax=True).num_words == 0
     assert "The softmax is not read, since it is tied, adaptive, or of allennlp-models: _softm" in (
         caplog.text

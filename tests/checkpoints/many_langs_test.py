@@ -25,6 +25,7 @@ from elmo_components.checkpoints import (
 from elmo_components.checkpoints.many_langs_files import PACKAGED_NAMES, read_config
 from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.elmo import Elmo
+from tests.closeness import assert_close
 
 SCRIPT = runpy.run_path(
     str(Path(__file__).parents[2] / "fixtures" / "models" / "make_many_langs.py")
@@ -81,7 +82,7 @@ def test_all_layers_are_the_original_packages(models: Path, name: str) -> None:
             if layers == "all" or SENTENCES[number]:
                 reference = expected[f"{layers}_{number}"]
                 assert vectors.shape == reference.shape
-                numpy.testing.assert_allclose(vectors, reference, rtol=0, atol=1e-5)
+                assert_close(vectors, reference)
 
 
 def test_the_fixture_tells_apart_what_could_be_confused(models: Path) -> None:

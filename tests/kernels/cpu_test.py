@@ -13,6 +13,7 @@ from elmo_components.config import LstmConfig
 from elmo_components.kernels import cpu, reference, use_backend
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
 from elmo_components.lstm import ElmoLstm
+from tests.closeness import assert_close
 
 TIME, INPUT, CELL = 9, 3, 6
 LENGTHS = [[5, 0, 3, 1], [3, 3], [1], [0, 0], [7, 2, 2, 9, 1]]
@@ -97,7 +98,7 @@ def test_outputs_and_all_gradients_are_the_reference_s(
 def test_one_direction_alone_and_float32_are_computed_too() -> None:
     given = call(LENGTHS[0], directions=1, dtype=torch.float32, cell_clip=0.5)
     for found, expected in zip(results(cpu, given), results(reference, given)):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        assert_close(found, expected)
 
 
 def test_without_gradients_the_outputs_are_the_same() -> None:

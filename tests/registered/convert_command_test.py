@@ -26,6 +26,7 @@ from tests.checkpoints.allennlp_archive_test import (
     stock,
     tagger,
 )
+from tests.closeness import assert_close
 
 OURS, PUBLISHED = "model.safetensors", "published"
 
@@ -76,11 +77,11 @@ def test_allennlps_own_elmo_is_taken_out_of_an_archive(
     convert(str(folder / "model.tar.gz"), tmp_path / destination)
     assert_same(load(tmp_path / destination), load(folder))
     found = Elmo.from_pretrained(tmp_path / destination).bilm(batch_to_ids(TEXT)).layers
-    torch.testing.assert_close(found, layers_of(model), rtol=0.0, atol=1e-5)
+    assert_close(found, layers_of(model))
     if destination == PUBLISHED:
         files = [str(tmp_path / PUBLISHED / name) for name in ("options.json", "weights.hdf5")]
         again = torch.stack(AllenNlpElmo(*files, 1)._elmo_lstm(batch_to_ids(TEXT))["activations"])
-        torch.testing.assert_close(again, layers_of(model), rtol=0.0, atol=1e-5)
+        assert_close(again, layers_of(model))
 
 
 def test_the_command_takes_each_of_its_options(

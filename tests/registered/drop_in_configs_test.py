@@ -23,6 +23,7 @@ from allennlp.training import TrainerCallback
 
 from elmo_components.registered.drop_in_bilm import DropInBiLm
 from elmo_components.registered.drop_in_elmo import DropInElmoTokenEmbedder, install, uninstall
+from tests.closeness import assert_close
 from tests.conftest import ROOT
 from tests.registered.published_configs import CONFIGS, ner_elmo
 
@@ -101,7 +102,7 @@ def assert_alike(found: Any, expected: Any) -> None:
         for key in expected:
             assert_alike(found[key], expected[key])
     elif isinstance(expected, (numpy.ndarray, torch.Tensor)):
-        numpy.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-5)
+        assert_close(found, expected)
     else:
         assert found == expected
 

@@ -34,9 +34,9 @@ from elmo_components.registered.drop_in_elmo import (
     uninstall,
 )
 from tests.characters_test import WORDS
+from tests.closeness import assert_close
 from tests.registered.parity_test import BATCHES
 
-TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 IDS = batch_to_ids(BATCHES[0])
 SETTINGS: list[dict[str, Any]] = [
     {},
@@ -175,10 +175,10 @@ def test_stateful_numbers_are_the_same_over_five_batches(
     assert ours.get_output_dim() == theirs.get_output_dim()
     for batch in BATCHES:
         ids = batch_to_ids(batch)
-        torch.testing.assert_close(ours(ids), theirs(ids), **TOLERANCE)
+        assert_close(ours(ids), theirs(ids))
     for embedder in (ours, theirs):
         embedder._elmo._elmo_lstm._elmo_lstm.reset_states()
-    torch.testing.assert_close(ours(IDS), theirs(IDS), **TOLERANCE)
+    assert_close(ours(IDS), theirs(IDS))
 
 
 def test_without_the_switch_no_state_is_kept(files: dict[str, str]) -> None:
@@ -186,7 +186,7 @@ def test_without_the_switch_no_state_is_kept(files: dict[str, str]) -> None:
     for batch in BATCHES:
         theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
         ids = batch_to_ids(batch)
-        torch.testing.assert_close(ours(ids), theirs(ids), **TOLERANCE)
+        assert_close(ours(ids), theirs(ids))
     # the way in which code turned AllenNLP's state off turns ours on
     ours._elmo._elmo_lstm._elmo_lstm.stateful = True
     first = ours(IDS)
@@ -205,7 +205,7 @@ def test_dropout_and_gradients_are_the_same(files: dict[str, str]) -> None:
         torch.manual_seed(3)
         embedder.train()(IDS).pow(2).sum().backward()
     for (name, expected), found in zip(theirs.named_parameters(), ours.parameters()):
-        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-5, msg=name)
+        assert_close(found.grad, expected.grad, name=name)
 
 
 @pytest.mark.parametrize("keep_sentence_boundaries", [False, True])
@@ -222,7 +222,7 @@ def test_several_representations_are_the_same(
     assert set(found) == set(expected)
     assert torch.equal(found["mask"], expected["mask"])
     for mine, other in zip(found["elmo_representations"], expected["elmo_representations"]):
-        torch.testing.assert_close(mine, other, **TOLERANCE)
+        assert_close(mine, other)
 
 
 def test_leading_dimensions_are_kept(files: dict[str, str]) -> None:
@@ -230,9 +230,7 @@ def test_leading_dimensions_are_kept(files: dict[str, str]) -> None:
     ids = IDS.unsqueeze(1).expand(-1, 2, -1, -1).contiguous()
     expected, found = theirs(ids), ours(ids)
     assert torch.equal(found["mask"], expected["mask"])
-    torch.testing.assert_close(
-        found["elmo_representations"][0], expected["elmo_representations"][0], **TOLERANCE
-    )
+    assert_close(found["elmo_representations"][0], expected["elmo_representations"][0])
 
 
 def test_another_module_is_taken_as_allennlp_takes_it(files: dict[str, str]) -> None:
@@ -256,14 +254,14 @@ def test_a_cached_vocabulary_gives_the_same_numbers(
     theirs, ours = pair(files, vocab_to_cache=words, requires_grad=requires_grad)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     table = "_elmo._elmo_lstm._word_embedding.weight"
-    torch.testing.assert_close(ours.state_dict()[table], theirs.state_dict()[table], **TOLERANCE)
+    assert_close(ours.state_dict()[table], theirs.state_dict()[table])
     ids = batch_to_ids([["The", "bank", "x"], ["river"]])
     # the second has a place beyond the vocabulary
     for places in ([[2, 3, 1], [4, 0, 0]], [[2, 3, 6], [4, 0, 0]], [[2, 0, 0], [1, 5, 3]]):
         theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
         word_inputs = torch.tensor(places)
         expected = theirs.eval()(ids, word_inputs)
-        torch.testing.assert_close(ours.eval()(ids, word_inputs), expected, **TOLERANCE)
+        assert_close(ours.eval()(ids, word_inputs), expected)
 
 
 def test_word_inputs_without_a_vocabulary_are_passed_over(
@@ -287,7 +285,7 @@ def test_copies_and_moves_keep_what_computes_and_what_is_named_together(
         assert not torch.allclose(copied(IDS), expected)
         torch.testing.assert_close(original(IDS), expected)
     wide = copy.deepcopy(original).double()
-    torch.testing.assert_close(wide(IDS), expected.double(), **TOLERANCE)
+    assert_close(wide(IDS), expected.double())
     assert {parameter.dtype for parameter in wide.parameters()} == {torch.float64}
     wide(IDS).sum().backward()
     assert all(parameter.grad is not None for parameter in wide.parameters())
@@ -406,12 +404,12 @@ def test_an_archive_loads_without_its_files(
     # either is read by AllenNLP
     expected = predictions(path)
     install()
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-5)
+    assert_close(predictions(path), expected)
     remove(files, "weight_file")
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-5)
+    assert_close(predictions(path), expected)
     assert warnings_of_ours(caplog) == []
     remove(files, "options_file")
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-5)
+    assert_close(predictions(path), expected)
     (warning,) = warnings_of_ours(caplog)
     assert "cell_clip 3, proj_clip 3, activation relu, skip connections" in warning
 
@@ -425,7 +423,7 @@ def test_an_archive_keeps_to_its_options_while_they_are_there(
     path = archived(tagger(files), tmp_path / "model")
     expected = predictions(path)
     remove(files, "weight_file")
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-6)
+    assert_close(predictions(path), expected)
     remove(files, "options_file")
     # this one is clipped lower than any that was published
     assert abs(predictions(path) - expected).max() > 1e-4
@@ -440,7 +438,7 @@ def test_an_archive_with_a_cached_vocabulary_loads(files: dict[str, str], tmp_pa
     expected = predictions(path)
     install()
     remove(files, "weight_file", "options_file")
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-5)
+    assert_close(predictions(path), expected)
 
 
 def test_two_elmos_of_one_size_load_without_files_and_of_two_sizes_do_not(
@@ -450,7 +448,7 @@ def test_two_elmos_of_one_size_load_without_files_and_of_two_sizes_do_not(
     expected = predictions(path)
     state = torch.load(tmp_path / "model" / "best.th")
     remove(files, "weight_file", "options_file")
-    numpy.testing.assert_allclose(predictions(path), expected, atol=1e-6)
+    assert_close(predictions(path), expected)
     name = next(name for name in state if name.endswith("char_conv_2.weight") and "other" in name)
     state[name] = state[name][:, :, :2]
     torch.save(state, tmp_path / "model" / "best.th")
@@ -474,7 +472,7 @@ def test_the_options_that_are_named_count_and_not_those_beside_the_weights(
     Path(files["options_file"]).write_text("{}")
     found = DropInElmoTokenEmbedder(str(named), files["weight_file"]).eval()(IDS)
     expected = ElmoTokenEmbedder(str(named), files["weight_file"]).eval()(IDS)
-    torch.testing.assert_close(found, expected, **TOLERANCE)
+    assert_close(found, expected)
 
 
 def test_options_that_cannot_be_are_an_error(files: dict[str, str]) -> None:
@@ -516,7 +514,7 @@ def test_weights_that_an_archive_has_not_are_read_at_the_first_call(
 ) -> None:
     (elmo,) = load_archive(hiding).model.hidden
     (expected,) = Elmo(**files, num_output_representations=1).eval()(IDS)["elmo_representations"]
-    torch.testing.assert_close(elmo.eval()(IDS)["elmo_representations"][0], expected, **TOLERANCE)
+    assert_close(elmo.eval()(IDS)["elmo_representations"][0], expected)
     remove(files, "weight_file")
     (elmo,) = load_archive(hiding).model.hidden
     with pytest.raises(ConfigurationError, match="weight_file must be readable"):

@@ -26,6 +26,7 @@ from elmo_components.elmo import Elmo
 from elmo_components.registered.embedder import ElmoEmbedder
 from elmo_components.registered.export_command import export
 from elmo_components.vocabulary import WordCounts, write_vocabulary
+from tests.closeness import assert_close
 
 SENTENCES = ["the cat sat on the mat", "a dog sat", "the dog ran to the river bank", "a mat"]
 BATCHES = [
@@ -133,10 +134,10 @@ def test_allennlps_own_embedder_reads_an_export_and_gives_the_same_vectors(
         ids = batch_to_ids(batch)
         # AllenNLP's goes on from the batch before
         theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
-        torch.testing.assert_close(ours(ids), theirs(ids), rtol=0.0, atol=1e-5)
+        assert_close(ours(ids), theirs(ids))
         layers._elmo_lstm.reset_states()
         expected = torch.stack(layers(ids)["activations"])
-        torch.testing.assert_close(bilm(ids).layers, expected, rtol=0.0, atol=1e-5)
+        assert_close(bilm(ids).layers, expected)
 
 
 def test_the_softmax_is_left_out_on_request(trained: Path, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from elmo_components.lstm import carried
 from elmo_components.registered.embedder import ElmoEmbedder
 from elmo_components.scalar_mix import ScalarMix
 from tests.characters_test import WORDS
+from tests.closeness import assert_close
 
-TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 BATCHES = [
     [["The", "bank", "of", "the", "river"], ["naïve"], ["x" * 60, "日本語"]],
     [["Two"], ["a", "b", "c"], ["d"]],
@@ -50,7 +50,7 @@ def test_all_layers_are_the_same_over_five_batches(tiny_folder: Path, stateful: 
         layers, mask, new_state = ours.bilm(ids, given)
         state = carried(state, new_state)
         assert torch.equal(mask, expected["mask"])
-        torch.testing.assert_close(layers, torch.stack(expected["activations"]), **TOLERANCE)
+        assert_close(layers, torch.stack(expected["activations"]))
 
 
 @pytest.mark.parametrize("do_layer_norm", [False, True])
@@ -82,7 +82,7 @@ def test_representations_are_the_same(
     for mine, other in zip(found["elmo_representations"], expected["elmo_representations"]):
         # AllenNLP's layer norm shifts the padding too, which nobody reads
         mask = found["mask"].unsqueeze(-1)
-        torch.testing.assert_close(mine * mask, other * mask, **TOLERANCE)
+        assert_close(mine * mask, other * mask)
 
 
 def test_gradients_are_the_same(tiny_folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_gradients_are_the_same(tiny_folder: Path) -> None:
         (ours.bilm.lstm.backward_layers[1].projection_weight, cell.state_projection.weight),
     ]
     for mine, other in pairs:
-        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
+        assert_close(mine.grad, other.grad)
 
 
 def test_scalar_mixes_are_the_same() -> None:
@@ -112,7 +112,7 @@ def test_scalar_mixes_are_the_same() -> None:
         theirs = AllenNlpScalarMix(3, do_layer_norm=do_layer_norm)
         ours = ScalarMix(3, do_layer_norm=do_layer_norm)
         expected = theirs(list(layers), mask)
-        torch.testing.assert_close(ours(layers, mask), expected, **TOLERANCE)
+        assert_close(ours(layers, mask), expected)
 
 
 def test_the_stateful_embedder_is_the_same_over_five_batches(tiny_folder: Path) -> None:
@@ -122,8 +122,8 @@ def test_the_stateful_embedder_is_the_same_over_five_batches(tiny_folder: Path) 
     ours = ElmoEmbedder(architecture, weights, stateful=True).eval()
     for batch in BATCHES:
         ids = batch_to_ids(batch)
-        torch.testing.assert_close(ours(ids), theirs(ids), **TOLERANCE)
+        assert_close(ours(ids), theirs(ids))
     ours.reset_states()
     theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
     ids = batch_to_ids(BATCHES[0])
-    torch.testing.assert_close(ours(ids), theirs(ids), **TOLERANCE)
+    assert_close(ours(ids), theirs(ids))

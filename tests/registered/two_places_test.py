@@ -11,6 +11,7 @@ import elmo_components.registered  # noqa: F401
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
 from elmo_components.registered.two_places import ElmoForTwoPlaces
+from tests.closeness import assert_close
 
 
 def make_encoder(input_size: int) -> Seq2SeqEncoder:
@@ -42,7 +43,7 @@ def test_each_place_has_a_mix_of_its_own(tiny: Elmo, tiny_folder: object) -> Non
     # (num_layers, time, 2 * hidden_size)
     layers = torch.as_tensor(tiny.embed([sentence], layers="all")[0])
     expected = torch.cat([layers[0], layers[2]], dim=-1)
-    torch.testing.assert_close(embedder(ids)[0], expected, rtol=1e-5, atol=1e-5)
+    assert_close(embedder(ids)[0], expected)
 
 
 def test_both_means_are_projected_alike(tiny: Elmo, tiny_folder: object) -> None:
