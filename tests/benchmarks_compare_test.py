@@ -79,7 +79,7 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
     printed = capsys.readouterr().out
     assert printed.count("trec6-word2vec-0.5-0: ") == 1
     # what is there is not trained again
-    monkeypatch.setattr(compare.subprocess, "run", None)
+    monkeypatch.setattr(compare, "subprocess", None)
     compare.main()
     monkeypatch.setattr(sys, "argv", ["speed", str(tmp_path / "out")])
     compare_speed.main()
@@ -141,7 +141,7 @@ def test_elmo_is_tuned_on_the_text_of_a_task_once(
     words = [["What", "is", "a", "question", "?"]]
     change = abs(tuned.embed(words)[0] - shipped.embed(words)[0]).max()
     assert 0 < change < 1
-    monkeypatch.setattr(tune.subprocess, "run", None)
+    monkeypatch.setattr(tune, "subprocess", None)
     assert tune.tune(config, tmp_path) == path
 
 
