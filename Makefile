@@ -74,11 +74,13 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 		--word2vec $(COMPARED)/word2vec.txt.gz --fasttext $(COMPARED)/fasttext.txt.gz
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --seeds 0 \
 		--word2vec $(COMPARED)/word2vec.txt.gz --kinds learned word2vec elmo --shares 0.01 0.05 0.1 0.3
+	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) \
+		--word2vec $(COMPARED)/word2vec.txt.gz --kinds word2vec_frozen
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --tasks sst5 \
-		--kinds elmo_trained
+		--kinds elmo_trained elmo_no_dropout
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --tasks pos \
 		--kinds learned elmo elmo_learned
-	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --seeds 0 --tasks ner \
+	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --tasks ner \
 		--kinds elmo_layer_0 elmo_layer_1 elmo_layer_2 elmo_mean
 	$(VENV)/bin/python benchmarks/probes.py $(DATA) --output $(COMPARED)/probes.json
 	$(VENV)/bin/python benchmarks/compare_speed.py $(COMPARED)

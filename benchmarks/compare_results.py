@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 NAMES = {
     "learned": "learned with the task",
     "word2vec": "word2vec",
+    "word2vec_frozen": "word2vec, frozen",
     "fasttext": "fastText",
     "elmo": "ELMo",
+    "elmo_no_dropout": "ELMo, without dropout",
     "elmo_tuned": "ELMo, fine-tuned on the text",
     "elmo_trained": "ELMo, trained with the task",
     "elmo_learned": "ELMo and learned",
