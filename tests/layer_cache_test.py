@@ -38,7 +38,7 @@ def check(
     bilm: BiLm,
     *sentences: str,
     computes: Optional[int] = None,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-6,
 ) -> None:
     """Holds what the cache returns to the biLM's, and the sentences computed to a number."""
     computed = []
@@ -123,7 +123,7 @@ def test_float16_rounds_all_layers_alike_and_takes_half_the_room(
         layers, _ = cache.layers(ids_of(*sentences), bilm)
         assert len(cache) == 2
         # half a unit in the last of 11 bits, and what a batch's composition makes of rounding
-        torch.testing.assert_close(layers, exact.half().float(), rtol=2.0**-10, atol=1e-4)
+        torch.testing.assert_close(layers, exact.half().float(), rtol=2.0**-10, atol=1e-6)
         assert torch.equal(layers, layers.half().float())
 
 
@@ -187,7 +187,7 @@ def test_several_threads_may_use_it(make: Callable, bilm: BiLm) -> None:
         for _ in range(20):
             chosen = torch.randperm(len(sentences), generator=order)[:5]
             layers, _ = cache.layers(ids_of(*(sentences[place] for place in chosen)), bilm)
-            if not torch.allclose(layers, expected[:, chosen], atol=1e-4):
+            if not torch.allclose(layers, expected[:, chosen], atol=1e-6):
                 wrong.append(seed)
 
     threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]

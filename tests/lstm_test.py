@@ -8,7 +8,6 @@ import torch
 from elmo_components.config import LstmConfig
 from elmo_components.kernels import LayerState, LstmCall, projected_lstm
 from elmo_components.lstm import ElmoLstm, LstmState, carried, sentence_lengths
-from tests.closeness import assert_close
 
 BATCH, TIME, INPUT, HIDDEN, CELL = 3, 6, 5, 4, 7
 LENGTHS = torch.tensor([6, 2, 4])
@@ -51,7 +50,7 @@ def test_a_sentence_alone_equals_the_sentence_in_a_batch(
 def test_what_stands_in_the_padding_does_not_matter() -> None:
     lstm, batch = make(), inputs()
     other = torch.where(MASK.unsqueeze(-1), batch, batch + 100.0)
-    assert_close(lstm(batch, MASK)[0], lstm(other, MASK)[0], 1e-6)
+    torch.testing.assert_close(lstm(batch, MASK)[0], lstm(other, MASK)[0], rtol=0.0, atol=0.0)
 
 
 def test_no_direction_sees_what_it_must_not() -> None:
@@ -71,7 +70,7 @@ def test_the_same_input_gives_the_same_output_at_every_call() -> None:
     first, _ = lstm(batch, MASK)
     lstm(inputs(), MASK)
     again, _ = lstm(batch, MASK)
-    assert_close(first, again, 1e-6)
+    torch.testing.assert_close(first, again, rtol=0.0, atol=0.0)
 
 
 def test_a_state_goes_on_where_it_came_from() -> None:
