@@ -9,12 +9,12 @@ import torch
 from allennlp.modules.elmo import _ElmoCharacterEncoder
 from side_by_side import SHAPES, take_turns
 
-from elmo_components.bilm import BiLm
-from elmo_components.char_cnn import CharCnn
 from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
-from elmo_components.checkpoints.bilm_tf import save
+from elmo_components.checkpoints.bilm_tf.format import save
 from elmo_components.checkpoints.checkpoint import Checkpoint
 from elmo_components.config import ElmoConfig, LstmConfig
+from elmo_components.modules.bilm import BiLm
+from elmo_components.modules.char_cnn import CharCnn
 
 WORDS = 1000
 

@@ -12,7 +12,7 @@ from allennlp.data.token_indexers import ELMoTokenCharactersIndexer
 from allennlp.data.token_indexers.token_indexer import IndexedTokenList
 
 from elmo_components import characters
-from elmo_components.registered.indexer import ElmoCharacterIndexer
+from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
 
 BATCH_SIZE = 32
 

@@ -11,10 +11,10 @@ from side_by_side import SHAPES, take_turns
 from torch import nn
 
 from elmo_components import Elmo, checkpoints
-from elmo_components.bilm import BiLm
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
 from elmo_components.config import ElmoConfig
+from elmo_components.modules.bilm import BiLm
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 

@@ -23,8 +23,8 @@ from typing import Optional
 import numpy as np
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
-from elmo_components.corpus import find_shards, read_lines
-from elmo_components.vocabulary import UNKNOWN_TOKEN
+from elmo_components.pretraining.corpus import find_shards, read_lines
+from elmo_components.pretraining.vocabulary import UNKNOWN_TOKEN
 
 # The ids of the vocabulary's first three lines.
 SPECIAL = [EOS_TOKEN, BOS_TOKEN, UNKNOWN_TOKEN]

@@ -8,7 +8,7 @@ from side_by_side import SHAPES, take_turns
 from torch import nn
 
 from elmo_components.config import LstmConfig
-from elmo_components.lstm import ElmoLstm
+from elmo_components.modules.lstm import ElmoLstm
 
 BATCHES = {"small": (64, 20), "original": (32, 20)}
 

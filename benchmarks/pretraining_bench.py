@@ -24,9 +24,9 @@ from side_by_side import SHAPES, take_turns
 
 import elmo_components.registered  # noqa: F401
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
-from elmo_components.registered.language_model import ElmoLanguageModel
-from elmo_components.registered.softmax import Sampled
-from elmo_components.vocabulary import UNKNOWN_TOKEN, WordCounts
+from elmo_components.pretraining.vocabulary import UNKNOWN_TOKEN, WordCounts
+from elmo_components.registered.models.language_model import ElmoLanguageModel
+from elmo_components.registered.models.softmax import Sampled
 
 TRAINED = {
     "small": SHAPES["small"],

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from elmo_components.elmo import Elmo
-from elmo_components.scalar_mix import ScalarMix
+from elmo_components.modules.scalar_mix import ScalarMix
 
 # Of softmax regression.
 EPOCHS = 8

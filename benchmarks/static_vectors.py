@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from elmo_components.corpus import find_shards, read_lines
+from elmo_components.pretraining.corpus import find_shards, read_lines
 
 KINDS = ("word2vec", "fasttext")
 

@@ -7,6 +7,6 @@ Importing this module makes AllenNLP's ELMo ours: unmodified configurations and 
 `docs/drop_in.md` says what stays the same and what does not.
 """
 
-from elmo_components.registered.drop_in_elmo import install
+from elmo_components.registered.drop_in.elmo import install
 
 install()

@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from elmo_components import checkpoints
-from elmo_components.bilm import BiLm
-from elmo_components.char_cnn import CACHE_SIZE
+from elmo_components.caching.layer_cache import LayerCache, has_fixed_layers
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
 from elmo_components.config import ElmoConfig
-from elmo_components.embed import WINDOW, embed_sentences, embed_stream
-from elmo_components.layer_cache import LayerCache, has_fixed_layers
-from elmo_components.lstm import LstmState
-from elmo_components.scalar_mix import ScalarMix
+from elmo_components.embedding.batches import WINDOW, embed_sentences, embed_stream
+from elmo_components.modules.bilm import BiLm
+from elmo_components.modules.char_cnn import CACHE_SIZE
+from elmo_components.modules.lstm import LstmState
+from elmo_components.modules.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from elmo_components import checkpoints
+from elmo_components.caching.layer_cache import LayerCache
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint, CheckpointError
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
-from elmo_components.layer_cache import LayerCache
 from tests.closeness import assert_close
 
 SENTENCES = [["The", "bank", "of", "the", "river"], [], ["A", "bank"], ["x" * 10_000, "\ud800"]]

@@ -15,8 +15,8 @@ from allennlp.common.plugins import import_plugins
 from allennlp.data import Batch
 from allennlp.predictors import Predictor
 
-from elmo_components.bilm import BiLm
 from elmo_components.config import ElmoConfig
+from elmo_components.modules.bilm import BiLm
 from tests.conftest import ROOT
 
 import_plugins()

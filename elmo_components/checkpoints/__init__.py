@@ -7,7 +7,8 @@ from typing import Optional, Union
 
 import torch
 
-from elmo_components.checkpoints import allennlp_archive, bilm_tf, many_langs, native
+from elmo_components.checkpoints import bilm_tf, many_langs, native
+from elmo_components.checkpoints.allennlp import archive as allennlp_archive
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
 from elmo_components.checkpoints.download import fetch, is_address
 from elmo_components.checkpoints.names import resolve

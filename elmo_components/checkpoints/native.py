@@ -17,8 +17,8 @@ from elmo_components.checkpoints.checkpoint import (
     brief,
     listed,
 )
-from elmo_components.checkpoints.json_text import parse_json
 from elmo_components.checkpoints.parameters import parameter_shapes
+from elmo_components.checkpoints.untrusted.json_text import parse_json
 from elmo_components.config import ElmoConfig
 
 __all__ = ["load", "matches", "save"]

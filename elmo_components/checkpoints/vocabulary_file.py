@@ -1,14 +1,21 @@
 """bilm-tf's `vocab.txt`: the words of a softmax, one a line, in the order of its rows."""
 
 import gzip
+import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 from elmo_components.checkpoints.checkpoint import CheckpointError
-from elmo_components.vocabulary import write_vocabulary
 
-__all__ = ["VOCABULARY_NAME", "find_vocabulary", "read_vocabulary", "save_vocabulary"]
+__all__ = [
+    "VOCABULARY_NAME",
+    "find_vocabulary",
+    "read_vocabulary",
+    "save_vocabulary",
+    "write_vocabulary",
+]
 
 VOCABULARY_NAME = "vocab.txt"
 # Over two million words, and what they take in bytes, inflated where they come in a `.gz`.
@@ -88,3 +95,10 @@ def save_vocabulary(words: tuple[str, ...], path: Path) -> None:
     if unfit:
         raise CheckpointError(f"A line of {path.name} cannot hold {', '.join(map(repr, unfit))}")
     write_vocabulary(words, path)
+
+
+def write_vocabulary(words: Iterable[str], path: Path) -> None:
+    """Writes a word a line, the first having id 0, as bilm-tf and AllenNLP read them."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
+    os.replace(temporary, path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from elmo_components.fingerprint import Fingerprint
+from elmo_components.caching.fingerprint import Fingerprint
 
 __all__ = ["PackedWeights"]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from elmo_components.bilm import BiLm
 from elmo_components.checkpoints import Checkpoint, CheckpointError, load, save
+from elmo_components.modules.bilm import BiLm
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from elmo_components.config import LstmConfig
 from elmo_components.kernels import cpu, products, projected_lstm, reference, use_backend
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
 from elmo_components.kernels.engines import ENGINES, Engine, light_count, light_rows
-from elmo_components.lstm import ElmoLstm
+from elmo_components.modules.lstm import ElmoLstm
 from tests.kernels.cpu_test import leaves, results
 
 TIME, INPUT, CELL, HIDDEN = 13, 24, 64, 24

@@ -12,7 +12,7 @@ import torch
 from elmo_components.config import LstmConfig
 from elmo_components.kernels import cpu, reference, use_backend
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
-from elmo_components.lstm import ElmoLstm
+from elmo_components.modules.lstm import ElmoLstm
 from tests.closeness import assert_close
 
 TIME, INPUT, CELL = 9, 3, 6

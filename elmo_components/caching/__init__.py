@@ -1,0 +1,1 @@
+"""Caches of words' vectors and sentences' layers, and what tells that they are out of date."""

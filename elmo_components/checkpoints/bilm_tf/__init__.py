@@ -1,0 +1,5 @@
+"""bilm-tf's and AllenNLP's published format: `options.json` and `weights.hdf5`."""
+
+from elmo_components.checkpoints.bilm_tf.format import load, matches, read_options, save
+
+__all__ = ["load", "matches", "read_options", "save"]

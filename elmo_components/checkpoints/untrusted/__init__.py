@@ -1,0 +1,1 @@
+"""Readers of files from anywhere: they execute nothing, and memory is bounded."""

@@ -1,0 +1,1 @@
+"""Sentences to vectors: in batches, and from file to file as a job that can be resumed."""

@@ -1,0 +1,232 @@
+"""
+Sentences in a file or a pipe: text, JSON lines or Parquet, read record by record.
+
+A record is bytes, one sentence's, and is read without being understood. What is wrong within one is
+found when it is parsed, and keeps nobody from reading the next.
+"""
+
+import gzip
+import json
+import lzma
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Optional
+
+from elmo_components.pretraining.corpus import open_shard
+
+__all__ = ["FORMATS", "PIPE", "Sentence", "SentenceFile"]
+
+PIPE = Path("-")
+
+TEXT, JSONL, PARQUET = "text", "jsonl", "parquet"
+FORMATS = (TEXT, JSONL, PARQUET)
+ENDINGS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET, ".pq": PARQUET}
+COMPRESSED = (".gz", ".xz")
+
+# Where sentences are looked for in an object or a table, unless told.
+FIELDS = ("tokens", "sentence", "text")
+
+# Arrow's types of text.
+STRINGS = ("string", "large_string", "string_view")
+
+# Rows of a table in memory at once.
+ROWS = 256
+
+
+class Sentence(NamedTuple):
+    """A sentence's text, without white space around it, and its tokens."""
+
+    text: str
+    tokens: list[str]
+
+
+@dataclass(frozen=True)
+class SentenceFile:
+    """
+    A file of sentences.
+
+    # Parameters
+
+    path : `Path`
+        The file, which is decompressed where it ends in `.gz` or `.xz`; or `PIPE`, for what is
+        piped in.
+    format : `Optional[str]`
+        "text", a sentence a line, white space between its tokens; "jsonl", a line of JSON for each;
+        or "parquet". `None` to go by the ending, and to take what is unknown for text.
+    field : `Optional[str]`
+        The key of JSON objects, or the column of a table, that holds a string, which is split at
+        white space, or a list of tokens; `None` for the first there is of "tokens", "sentence" and
+        "text". Where a line of JSON is no object, it is that string or list itself.
+
+    # Raises
+
+    `ValueError` for another format, and for a table through a pipe or compressed.
+    """
+
+    path: Path
+    format: Optional[str] = None
+    field: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        if self.format not in (None, *FORMATS):
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}; found {self.format!r}")
+        if self.kind == PARQUET and (self.path == PIPE or self.path.suffix in COMPRESSED):
+            raise ValueError(
+                f"Parquet must be read from an uncompressed file; found {self.path}. A pipe takes "
+                "text and JSON lines"
+            )
+
+    @property
+    def kind(self) -> str:
+        """The format that is read."""
+        if self.format is not None:
+            return self.format
+        path = self.path.with_suffix("") if self.path.suffix in COMPRESSED else self.path
+        return ENDINGS.get(path.suffix, TEXT)
+
+    @property
+    def unit(self) -> str:
+        """What a record is called."""
+        return "row" if self.kind == PARQUET else "line"
+
+    def records(self) -> Iterator[bytes]:
+        """
+        Yields the records in turn; a blank line is one too.
+
+        # Raises
+
+        `FileNotFoundError` at once, and `ValueError` where the file is damaged or has no such
+        column.
+        """
+        if self.path != PIPE and not self.path.exists():
+            raise FileNotFoundError(f"There is no file {self.path}")
+        return self._rows() if self.kind == PARQUET else self._lines()
+
+    def count(self) -> Optional[int]:
+        """Returns how many records there are, after reading them; `None` for a pipe."""
+        if not self.path.is_file():
+            return None
+        if self.kind == PARQUET:
+            return self._table().metadata.num_rows
+        return sum(1 for _ in self.records())
+
+    def parse(self, record: bytes) -> Sentence:
+        """
+        Returns the sentence of a record, which may have no tokens.
+
+        # Raises
+
+        `ValueError` that says what is wrong with it.
+        """
+        if self.kind == TEXT:
+            return _sentence(_decoded(record))
+        try:
+            value = json.loads(_decoded(record) if record.strip() else '""')
+        except RecursionError as error:
+            raise ValueError("must not nest so deeply") from error
+        except json.JSONDecodeError as error:
+            raise ValueError(f"must be JSON: {error}") from error
+        if isinstance(value, dict):
+            name = _chosen(self.field, value)
+            if name is None:
+                raise ValueError(
+                    f"must have the key {self.field or ' or '.join(FIELDS)}; found "
+                    f"{_brief(', '.join(value))}"
+                )
+            value = value[name]
+        return _sentence(value)
+
+    def _lines(self) -> Iterator[bytes]:
+        number = 0
+        try:
+            with _opened(self.path) as file:
+                # in bytes only \n ends a line, not U+0085 or U+2028
+                for line in file:
+                    # a byte order mark belongs to no word
+                    yield line if number else line[3:] if line[:3] == b"\xef\xbb\xbf" else line
+                    number += 1
+        except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+            raise ValueError(
+                f"{self.path}, after line {number}: the compressed file is damaged; {error}"
+            ) from error
+
+    def _rows(self) -> Iterator[bytes]:
+        table = self._table()
+        from pyarrow import ArrowException
+
+        schema = table.schema_arrow
+        name = _chosen(self.field, schema.names)
+        if name is None or not _is_text(schema.field(name).type):
+            raise ValueError(
+                f"{self.path} must have the column {self.field or ' or '.join(FIELDS)}, of strings "
+                f"or lists of strings; found "
+                f"{', '.join(f'{field.name}: {field.type}' for field in schema)}"
+            )
+        try:
+            for batch in table.iter_batches(batch_size=ROWS, columns=[name]):
+                for value in batch.column(0).to_pylist():
+                    yield json.dumps(value).encode()
+        except (ArrowException, OSError) as error:
+            raise ValueError(f"{self.path}: the table is damaged; {error}") from error
+
+    def _table(self) -> Any:
+        try:
+            from pyarrow import ArrowException
+            from pyarrow.parquet import ParquetFile
+        except ImportError as error:
+            raise ValueError(
+                "Parquet needs pyarrow: pip install 'elmo_components[parquet]'"
+            ) from error
+        try:
+            return ParquetFile(self.path)
+        except (ArrowException, OSError) as error:
+            raise ValueError(f"{self.path} must be a Parquet file: {error}") from error
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a column's type is string or list of strings, in any layout."""
+    while str(kind) not in STRINGS and hasattr(kind, "value_type"):
+        kind = kind.value_type
+    return str(kind) in STRINGS
+
+
+def _opened(path: Path) -> IO[bytes]:
+    # a copy, so that closing it leaves the program its standard input
+    return open(sys.stdin.fileno(), "rb", closefd=False) if path == PIPE else open_shard(path)
+
+
+def _decoded(record: bytes) -> str:
+    try:
+        return record.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"must be UTF-8: {error}") from error
+
+
+def _chosen(field: Optional[str], names: Any) -> Optional[str]:
+    return next((name for name in ((field,) if field else FIELDS) if name in names), None)
+
+
+def _sentence(value: object) -> Sentence:
+    if isinstance(value, str):
+        found = Sentence(value.strip(), value.split())
+    elif isinstance(value, list):
+        wrong = [token for token in value if not isinstance(token, str)]
+        if wrong:
+            raise ValueError(f"must have strings for tokens; found {_brief(wrong[0])}")
+        found = Sentence(" ".join(value), value)
+    else:
+        raise ValueError(f"must be a string or a list of tokens; found {_brief(value)}")
+    try:
+        # JSON can spell halves of characters
+        found.text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"must be text that UTF-8 can hold: {error}") from error
+    return found
+
+
+def _brief(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

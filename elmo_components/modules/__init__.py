@@ -1,0 +1,1 @@
+"""The `nn.Module`s of ELMo, from character ids to mixed layers."""

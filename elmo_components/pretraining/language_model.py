@@ -1,0 +1,171 @@
+"""The biLM with its softmax: how well each direction predicts the next word."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import torch
+from torch import nn
+
+from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint
+from elmo_components.modules.bilm import BiLm
+from elmo_components.modules.lstm import LstmState
+from elmo_components.pretraining.softmax import AdaptiveSoftmax, OwnWeights, Softmax
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["LanguageModel", "Prediction"]
+
+
+class Prediction(NamedTuple):
+    """
+    How well words were predicted; direction 0 is the forward one.
+
+    # Parameters
+
+    loss : `torch.Tensor`
+        The sum of -log p over both directions' targets, in nats, with gradients.
+    token_losses : `torch.Tensor`
+        (2, batch, time), each target's, without gradients; 0 past a row's length.
+    state : `LstmState`
+        The LSTMs' after each row's last input.
+    """
+
+    loss: torch.Tensor
+    token_losses: torch.Tensor
+    state: LstmState
+
+
+class LanguageModel(nn.Module):
+    """
+    A forward and a backward language model that share the character encoder and the softmax (Peters
+    et al. 2018, section 3.1), each over a stream of its own: the forward one reads words and
+    predicts the word after each, the backward one reads them from last to first. Neither sees what
+    it predicts, nor the other's stream.
+
+    # Parameters
+
+    bilm : `BiLm`
+        The character encoder and the LSTMs.
+    softmax : `Softmax`
+        What predicts a word from the last layer.
+    dropout : `float`
+        In training, the probability that an element is 0 of each layer's input and of what the
+        softmax takes, as in bilm-tf.
+    """
+
+    def __init__(self, bilm: BiLm, softmax: Softmax, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout must be at least 0 and below 1; found {dropout}")
+        self.bilm = bilm
+        self.softmax = softmax
+        self.dropout = dropout
+
+    def forward(
+        self,
+        character_ids: torch.Tensor,
+        targets: torch.Tensor,
+        lengths: torch.Tensor,
+        state: Optional[LstmState] = None,
+    ) -> Prediction:
+        """
+        # Parameters
+
+        character_ids : `torch.Tensor`
+            int64, (2, batch, time, characters): what each direction reads, in the order in which it
+            does, sentence marks included.
+        targets : `torch.Tensor`
+            int64, (2, batch, time): the number in the vocabulary of what follows each.
+        lengths : `torch.Tensor`
+            int64, (batch,): how many of each row count.
+        state : `Optional[LstmState]`
+            Where each row goes on from; `None` for zeros.
+        """
+        # (batch, time)
+        mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
+        # (2, batch, time, hidden_size), of autocast's type within it
+        vectors = self.bilm.char_cnn(character_ids)
+        layers, state = self.bilm.lstm.directions(
+            vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype),
+            lengths,
+            state,
+            input_dropout=self.dropout,
+        )
+        # (2, tokens, hidden_size), (2, tokens)
+        hidden, words = layers[-1][:, mask], targets[:, mask]
+        hidden = nn.functional.dropout(hidden, self.dropout, self.training)
+        loss, losses = self.softmax(hidden.flatten(0, 1), words.flatten())
+        # (2, batch, time)
+        token_losses = torch.zeros_like(targets, dtype=losses.dtype)
+        token_losses[:, mask] = losses.view_as(words)
+        return Prediction(loss, token_losses, state)
+
+    def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
+        """
+        Starts from a checkpoint: copies its biLM, and of its softmax what fits this one, if that
+        has `OwnWeights`. Where the checkpoint's words are known, those that are in `vocabulary` get
+        their rows, and the others keep what they have; where they are not, all get the rows in
+        their places if there are as many. What was taken is logged.
+
+        # Parameters
+
+        checkpoint : `Checkpoint`
+            What to start from.
+        vocabulary : `Sequence[str]`
+            This model's words, in the order of its softmax.
+
+        # Raises
+
+        `CheckpointError` that lists every name missing or left over and every other shape; then
+        nothing is copied.
+        """
+        self.bilm.load_checkpoint(checkpoint)
+        words, output = checkpoint.vocabulary, self._own_weights()
+        if not checkpoint.num_words:
+            logger.info("The checkpoint has no softmax; only its biLM is taken")
+        elif output is None:
+            logger.warning(
+                "A tied or adaptive softmax cannot take the checkpoint's; only its biLM is taken"
+            )
+        elif words is None and checkpoint.num_words != len(vocabulary):
+            logger.warning(
+                "The checkpoint's softmax has %d words, which it does not name, and %d are wanted; "
+                "only its biLM is taken",
+                checkpoint.num_words,
+                len(vocabulary),
+            )
+        else:
+            # words without names are taken for this model's own
+            rows = {word: row for row, word in enumerate(vocabulary if words is None else words)}
+            known = [row for row, word in enumerate(vocabulary) if word in rows]
+            theirs = [rows[vocabulary[row]] for row in known]
+            with torch.no_grad():
+                for name, parameter in zip(SOFTMAX_NAMES, (output.weight, output.bias)):
+                    parameter[known] = checkpoint.tensors[name][theirs].to(parameter)
+            logger.info(
+                "%d of %d words have their rows of the softmax from the checkpoint, by %s",
+                len(known),
+                len(vocabulary),
+                "place" if words is None else "name",
+            )
+
+    def to_checkpoint(self, vocabulary: Sequence[str]) -> Checkpoint:
+        """
+        Returns the biLM as a checkpoint, with softmax and vocabulary if it has `OwnWeights`; no
+        format has the others. Its tensors are this model's own.
+
+        # Parameters
+
+        vocabulary : `Sequence[str]`
+            The words in the order of the softmax.
+        """
+        tensors, output = self.bilm.state_dict(), self._own_weights()
+        if output is None:
+            return Checkpoint(self.bilm.config, tensors)
+        tensors.update(zip(SOFTMAX_NAMES, (output.weight.detach(), output.bias.detach())))
+        return Checkpoint(self.bilm.config, tensors, tuple(vocabulary))
+
+    def _own_weights(self) -> Optional[OwnWeights]:
+        output = None if isinstance(self.softmax, AdaptiveSoftmax) else self.softmax.output
+        return output if isinstance(output, OwnWeights) else None

@@ -1,0 +1,1 @@
+"""`DatasetReader`s of tagged columns, labelled lines, plain text and Word in Context."""

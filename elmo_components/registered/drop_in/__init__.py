@@ -1,0 +1,1 @@
+"""AllenNLP's own names for ELMo, served by this package."""

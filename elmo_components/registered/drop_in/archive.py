@@ -1,0 +1,88 @@
+"""What a model that is rebuilt from an archive may know of its weights before it has them."""
+
+import os
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.models.model import _DEFAULT_WEIGHTS, Model
+from allennlp.nn.util import read_state_dict
+
+from elmo_components.checkpoints.allennlp.parameter_names import (
+    ALLENNLP,
+    PUBLISHED,
+    config_of_shapes,
+    translated,
+)
+from elmo_components.config import ElmoConfig
+
+__all__ = ["STOCK_LOAD", "config_in", "load_model", "weights_to_come"]
+
+# AllenNLP's own, in whose place `load_model` can stand.
+STOCK_LOAD = Model.__dict__["load"]
+
+# The parameter by which an ELMo of AllenNLP's is found among a model's.
+MARKER = "_token_embedder._char_embedding_weights"
+
+_weights_file: ContextVar[Optional[Path]] = ContextVar("_weights_file", default=None)
+
+
+def load_model(
+    cls: type[Model],
+    config: Params,
+    serialization_dir: Union[str, os.PathLike],
+    weights_file: Optional[Union[str, os.PathLike]] = None,
+    cuda_device: int = -1,
+) -> Model:
+    """
+    `Model.load`, during which `weights_to_come` tells the modules that are built where the weights
+    are that they will be given.
+    """
+    token = _weights_file.set(Path(weights_file or Path(serialization_dir, _DEFAULT_WEIGHTS)))
+    try:
+        return STOCK_LOAD.__func__(cls, config, serialization_dir, weights_file, cuda_device)
+    finally:
+        _weights_file.reset(token)
+
+
+def weights_to_come() -> Optional[Path]:
+    """
+    Returns the file of the weights that the model which is being built will be given; `None` where
+    it is not rebuilt from an archive.
+    """
+    return _weights_file.get()
+
+
+def config_in(weights: Path) -> ElmoConfig:
+    """
+    Returns the numbers of the ELMo whose parameters are among a model's weights. What shapes do
+    not tell is as in all published ELMos.
+
+    # Raises
+
+    `ConfigurationError` where there is none, or there are several of different sizes.
+    """
+    state: dict[str, Any] = read_state_dict(weights)
+    prefixes = [name[: -len(MARKER)] for name in state if name.endswith(MARKER)]
+    configs = {
+        config_of_shapes(
+            translated(
+                {
+                    name[len(prefix) :]: tensor
+                    for name, tensor in state.items()
+                    if name.startswith(prefix)
+                },
+                ALLENNLP,
+            ),
+            PUBLISHED,
+        )
+        for prefix in prefixes
+    }
+    if len(configs) != 1:
+        raise ConfigurationError(
+            f"{weights} must hold ELMos of one architecture, where options_file cannot be read; "
+            f"found {len(configs)}, at {prefixes}. Give the options_file of each"
+        )
+    return configs.pop()

@@ -1,0 +1,1 @@
+"""`Model`s: language model and Word in Context."""

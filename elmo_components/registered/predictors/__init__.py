@@ -1,0 +1,1 @@
+"""`Predictor`s that take raw text."""

@@ -1,0 +1,1 @@
+"""Callbacks, checkpointer and metrics for AllenNLP's trainer."""

@@ -1,0 +1,1 @@
+"""Translation: reader, model, metric and predictor; only here is `allennlp_models` imported."""

@@ -1,0 +1,178 @@
+"""A `DatasetReader` of sentence pairs, for translation."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import zip_longest
+from typing import Optional, Union, cast
+from zlib import crc32
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path, open_compressed
+from allennlp.common.util import END_SYMBOL, START_SYMBOL
+from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenizer
+from allennlp.data.fields import Field, MetadataField, TextField
+from allennlp.data.token_indexers import SingleIdTokenIndexer
+
+from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
+
+__all__ = ["ParallelReader"]
+
+# One pair in 20 is for development, and one for the test.
+NUM_SHARES = 20
+SHARES = {"dev": range(1), "test": range(1, 2), "train": range(2, NUM_SHARES)}
+
+
+@DatasetReader.register("elmo_parallel")
+class ParallelReader(DatasetReader):
+    """
+    Reads sentence pairs, one a row, as a sentence and its translation.
+
+    A row is a line of one file whose columns are parted by tabs; or, with `suffixes`, the lines of
+    the same number of several files. Pairs of which one side is empty are passed over. Files may be
+    compressed (.gz, .bz2).
+
+    Each instance has the fields "source_tokens", "target_tokens", between the symbols with which
+    AllenNLP's decoders start and end, and "metadata", whose "target" is the translation as it
+    stands in the file: what BLEU is to be computed with.
+
+    Registered as a `DatasetReader` with name "elmo_parallel".
+
+    # Parameters
+
+    source_tokenizer : `Optional[Tokenizer]`
+        `None` for `SpacyBlankTokenizer()`.
+    target_tokenizer : `Optional[Tokenizer]`
+        `None` for `JoinedTokenizer()`, whose tokens text can be made of again.
+    source_token_indexers, target_token_indexers : `Optional[Dict[str, TokenIndexer]]`
+        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}` with the namespaces
+        "source_tokens" and "target_tokens". A decoder takes one target indexer only.
+    suffixes : `Optional[Tuple[str, ...]]`
+        What the names of parallel files end in, in the order of their columns: with
+        `[".en", ".de"]` the path "data/train" stands for data/train.en and data/train.de. `None`
+        for one file.
+    source_column, target_column : `int`
+        The columns, counted from 0.
+    split_column : `Optional[int]`
+        For a file that is not divided into parts: the column by which it is. The path
+        "pairs.txt#train" then stands for nine tenths of the pairs, "pairs.txt#dev" and
+        "pairs.txt#test" for half a tenth each. Pairs with the same text in this column, casing,
+        spaces and punctuation aside, are all in one part. `None` for paths that have no "#".
+    max_instances : `Optional[int]`
+        See `DatasetReader`.
+
+    # Raises
+
+    `ConfigurationError` for a row without the columns, for parallel files of unlike length, an
+    unknown part, or a file without a pair.
+    """
+
+    def __init__(
+        self,
+        source_tokenizer: Optional[Tokenizer] = None,
+        target_tokenizer: Optional[Tokenizer] = None,
+        source_token_indexers: Optional[dict[str, TokenIndexer]] = None,
+        target_token_indexers: Optional[dict[str, TokenIndexer]] = None,
+        suffixes: Optional[tuple[str, ...]] = None,
+        source_column: int = 0,
+        target_column: int = 1,
+        split_column: Optional[int] = None,
+        max_instances: Optional[int] = None,
+    ) -> None:
+        super().__init__(
+            max_instances=max_instances,
+            manual_distributed_sharding=True,
+            manual_multiprocess_sharding=True,
+        )
+        self.source_tokenizer = source_tokenizer or SpacyBlankTokenizer()
+        self._target_tokenizer = target_tokenizer or JoinedTokenizer()
+        self._source_token_indexers = source_token_indexers or {
+            "tokens": SingleIdTokenIndexer(namespace="source_tokens")
+        }
+        self._target_token_indexers = target_token_indexers or {
+            "tokens": SingleIdTokenIndexer(namespace="target_tokens")
+        }
+        self._suffixes = suffixes
+        self._source_column = source_column
+        self._target_column = target_column
+        self._split_column = split_column
+
+    def text_to_instance(
+        self, source: Union[str, list[Token]], target: Optional[str] = None
+    ) -> Instance:
+        """Returns an instance of a sentence, its text or its tokens, and of its translation."""
+        tokens = self.source_tokenizer.tokenize(source) if isinstance(source, str) else source
+        fields: dict[str, Field] = {"source_tokens": TextField(tokens)}
+        if target is not None:
+            fields["target_tokens"] = TextField(
+                [Token(START_SYMBOL), *self._target_tokenizer.tokenize(target), Token(END_SYMBOL)]
+            )
+            fields["metadata"] = MetadataField({"target": target})
+        return Instance(fields)
+
+    def apply_token_indexers(self, instance: Instance) -> None:
+        """Gives the instance the indexers, after it came from another process."""
+        cast(TextField, instance["source_tokens"]).token_indexers = self._source_token_indexers
+        if "target_tokens" in instance:
+            cast(TextField, instance["target_tokens"]).token_indexers = self._target_token_indexers
+
+    def _read(self, file_path: str) -> Iterator[Instance]:
+        for source, target in self.shard_iterable(self._pairs(str(file_path))):
+            yield self.text_to_instance(source, target)
+
+    def _pairs(self, file_path: str) -> Iterator[tuple[str, str]]:
+        path, part = self._path_and_part(file_path)
+        columns = [self._source_column, self._target_column]
+        if self._split_column is not None:
+            columns.append(self._split_column)
+        found = False
+        for number, row in enumerate(self._rows(path), start=1):
+            if len(row) <= max(columns):
+                raise ConfigurationError(
+                    f"{path}, line {number}: there must be a column {max(columns)}, counted from "
+                    f"0; found {row!r}"
+                )
+            source, target = row[self._source_column].strip(), row[self._target_column].strip()
+            if part is not None and _share(row[self._split_column or 0]) not in SHARES[part]:
+                continue
+            if source and target:
+                found = True
+                yield source, target
+        if not found:
+            raise ConfigurationError(f"{file_path} holds no pair of sentences")
+
+    def _rows(self, path: str) -> Iterator[list[str]]:
+        if self._suffixes is None:
+            with open_compressed(cached_path(path), encoding="utf-8-sig") as lines:
+                for line in lines:
+                    yield line.rstrip("\r\n").split("\t")
+            return
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(
+                    open_compressed(cached_path(path + suffix), encoding="utf-8-sig")
+                )
+                for suffix in self._suffixes
+            ]
+            for number, row in enumerate(zip_longest(*files), start=1):
+                if None in row:
+                    raise ConfigurationError(
+                        f"The files {path} with {' and '.join(self._suffixes)} must have lines of "
+                        f"the same number; found that one ends before line {number}"
+                    )
+                yield [line.rstrip("\r\n") for line in row]
+
+    def _path_and_part(self, path: str) -> tuple[str, Optional[str]]:
+        if self._split_column is None or "#" not in path:
+            return path, None
+        path, _, part = path.rpartition("#")
+        if part not in SHARES:
+            raise ConfigurationError(
+                f'After "#" a path must have one of {", ".join(SHARES)}; found {part!r}'
+            )
+        return path, part
+
+
+def _share(text: str) -> int:
+    """Returns in which of the shares a text is: the same whatever its casing and punctuation."""
+    letters = "".join(filter(str.isalnum, text.casefold()))
+    return crc32(letters.encode("utf-8")) % NUM_SHARES

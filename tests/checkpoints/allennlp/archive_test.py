@@ -1,0 +1,444 @@
+"""Tests of checkpoints/allennlp_archive.py and of what it is made of."""
+
+import copy
+import gzip
+import io
+import json
+import logging
+import pickle
+import shutil
+import tarfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import allennlp_models.lm  # noqa: F401
+import pytest
+import torch
+from allennlp.common import Params
+from allennlp.data import Vocabulary
+from allennlp.models import Model
+from allennlp.modules.elmo import batch_to_ids
+
+import elmo_components.registered  # noqa: F401
+from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
+from elmo_components.checkpoints import CheckpointError, identify, load
+from elmo_components.checkpoints.allennlp import archive as allennlp_archive
+from elmo_components.checkpoints.allennlp.contextualizer import contextualizer_config
+from elmo_components.config import ElmoConfig
+from elmo_components.elmo import Elmo
+from tests.closeness import assert_close
+
+TEXT = [["The", "bank", "of", "the", "river"], ["na\u00efve"], ["x" * 60, "\u65e5\u672c\u8a9e"]]
+ALLENNLP = "text_field_embedder.token_embedder_elmo._elmo._elmo_lstm"
+
+
+def options_in(tiny_folder: Path, **lstm: object) -> dict[str, Any]:
+    options = json.loads((tiny_folder / "options.json").read_text())
+    options["lstm"].update(lstm)
+    return options
+
+
+def stock(folder: Path, tiny_folder: Path, **lstm: object) -> dict[str, Any]:
+    """AllenNLP's own embedder of the tiny weights, with changed options of its own in `folder`."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "its-options.json"
+    path.write_text(json.dumps(options_in(tiny_folder, **lstm)))
+    return {
+        "type": "elmo_token_embedder",
+        "options_file": str(path),
+        "weight_file": str(tiny_folder / "weights.hdf5"),
+    }
+
+
+def tagger(embedders: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "simple_tagger",
+        "text_field_embedder": {"token_embedders": embedders},
+        "encoder": {"type": "pass_through", "input_dim": 16 * len(embedders)},
+    }
+
+
+def archived(
+    folder: Path, model: dict[str, Any], *, legacy: bool = False, **settings: object
+) -> tuple[Path, Model]:
+    """Makes a model that has not been trained; returns its folder, archived too, and itself."""
+    vocab = Vocabulary()
+    for label in ("A", "B"):
+        vocab.add_token_to_namespace(label, "labels")
+    folder.mkdir(exist_ok=True)
+    vocab.save_to_files(str(folder / "vocabulary"))
+    (folder / "config.json").write_text(json.dumps({**settings, "model": model}))
+    built = Model.from_params(vocab=vocab, params=Params(copy.deepcopy(model))).eval()
+    weights = folder / "weights.th"
+    torch.save(built.state_dict(), weights, _use_new_zipfile_serialization=not legacy)
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
+        for name in ("config.json", "weights.th", "vocabulary"):
+            archive.add(folder / name, arcname=name)
+    return folder, built
+
+
+def layers_of(model: Model) -> torch.Tensor:
+    """All layers by AllenNLP's own ELMo."""
+    bilm = model.get_submodule(ALLENNLP)
+    bilm._elmo_lstm.reset_states()
+    return torch.stack(bilm(batch_to_ids(TEXT))["activations"])
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("name", ["", "model.tar.gz"])
+def test_allennlps_own_elmo_gives_the_same_vectors(
+    tmp_path: Path, tiny_folder: Path, name: str, legacy: bool
+) -> None:
+    embedder = stock(tmp_path, tiny_folder)
+    folder, model = archived(tmp_path, tagger({"elmo": embedder}), legacy=legacy)
+    assert identify(folder / name) is allennlp_archive
+    ours = Elmo.from_pretrained(folder / name)
+    assert ours.config == load(tiny_folder).config
+    found = ours.bilm(batch_to_ids(TEXT)).layers
+    assert_close(found, layers_of(model))
+    # AllenNLP has 1 added to the forget gate's bias, which rounds it
+    expected = load(tiny_folder).tensors
+    for name, tensor in load(folder).tensors.items():
+        tolerance = 2.0**-21 if name.endswith("s.0.bias") or name.endswith("s.1.bias") else 0.0
+        torch.testing.assert_close(tensor, expected[name], rtol=0.0, atol=tolerance)
+
+
+def test_without_options_the_shapes_tell_the_sizes_and_a_warning_the_rest(
+    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = stock(tmp_path, tiny_folder, cell_clip=3, proj_clip=3)
+    folder, model = archived(tmp_path, tagger({"elmo": embedder}))
+    (folder / "its-options.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        ours = Elmo.from_pretrained(folder / "model.tar.gz")
+    assert "taken as published: cell_clip 3, proj_clip 3, relu, skips. Give" in caplog.text
+    assert ours.config == ElmoConfig.from_options(options_in(tiny_folder, cell_clip=3, proj_clip=3))
+    found = ours.bilm(batch_to_ids(TEXT)).layers
+    assert_close(found, layers_of(model))
+
+
+def test_options_that_are_given_decide_what_shapes_cannot_tell(
+    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = options_in(tiny_folder, cell_clip=0.25)
+    embedder = stock(tmp_path, tiny_folder, cell_clip=0.25)
+    folder, model = archived(tmp_path, tagger({"elmo": embedder}))
+    (folder / "its-options.json").rename(tmp_path / "moved.json")
+    ours = Elmo.from_pretrained(folder, options=tmp_path / "moved.json")
+    assert "taken as published" not in caplog.text
+    assert ours.config == ElmoConfig.from_options(options)
+    found = ours.bilm(batch_to_ids(TEXT)).layers
+    assert_close(found, layers_of(model))
+    options["lstm"]["dim"] = 17
+    with pytest.raises(CheckpointError, match=r"lstm\.dim is 16 there, and 17 is wanted"):
+        Elmo.from_pretrained(folder, options=options)
+
+
+def test_the_options_that_an_old_archive_holds_are_read(tmp_path: Path, tiny_folder: Path) -> None:
+    embedder = stock(tmp_path, tiny_folder)
+    folder, _ = archived(tmp_path, tagger({"elmo": embedder}))
+    key = "fta/model.text_field_embedder.token_embedders.elmo.options_file"
+    (folder / "fta").mkdir()
+    (folder / "its-options.json").rename(folder / key)
+    with tarfile.open(folder / "old.tar.gz", "w:gz") as archive:
+        for name in ("config.json", "weights.th", "vocabulary", key):
+            archive.add(folder / name, arcname=name)
+    assert load(folder / "old.tar.gz").config == load(tiny_folder).config
+
+
+def test_our_embedder_comes_back_to_the_last_bit(tmp_path: Path, tiny_folder: Path) -> None:
+    embedder = {
+        "type": "elmo",
+        "architecture": options_in(tiny_folder),
+        "pretrained_file": str(tiny_folder),
+    }
+    folder, _ = archived(tmp_path, tagger({"elmo": embedder}))
+    expected, found = load(tiny_folder), load(folder / "model.tar.gz", softmax=True)
+    assert found.config == expected.config and found.vocabulary is None
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
+
+
+def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> None:
+    embedders = {
+        "elmo": stock(tmp_path, tiny_folder),
+        "other": {"type": "elmo", "architecture": options_in(tiny_folder)},
+    }
+    folder, model = archived(tmp_path, tagger(embedders))
+    other = "text_field_embedder.token_embedder_other._elmo.bilm"
+    message = rf"must hold one biLM, .*found {ALLENNLP}, {other} in a .*'simple_tagger'\. .*--part"
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+    found = allennlp_archive.load(folder, part=other)
+    expected = model.get_submodule(other).state_dict()
+    assert all(torch.equal(found.tensors[name], expected[name]) for name in expected)
+    assert allennlp_archive.load(folder, part=ALLENNLP).config == found.config
+    with pytest.raises(CheckpointError, match=r"must hold a biLM named 'elmo', "):
+        allennlp_archive.load(folder, part="elmo")
+
+
+def language_model() -> dict[str, Any]:
+    """allennlp-models' language model with our contextualizer over its own character encoder."""
+    encoder = {
+        "type": "cnn-highway",
+        "embedding_dim": 4,
+        "filters": [[1, 4], [2, 6]],
+        "num_highway": 2,
+        "projection_dim": 6,
+        "activation": "tanh",
+    }
+    characters = {
+        "type": "character_encoding",
+        "embedding": {"num_embeddings": 262, "embedding_dim": 4},
+        "encoder": encoder,
+    }
+    return {
+        "dataset_reader": {
+            "type": "simple_language_modeling",
+            "token_indexers": {"token_characters": {"type": "elmo_characters"}},
+            "start_tokens": [BOS_TOKEN],
+            "end_tokens": [EOS_TOKEN],
+        },
+        "model": {
+            "type": "bidirectional-language-model",
+            "text_field_embedder": {
+                "token_embedders": {"tokens": {"type": "empty"}, "token_characters": characters}
+            },
+            "contextualizer": {
+                "type": "elmo_lstm",
+                "input_size": 6,
+                "hidden_size": 6,
+                "cell_size": 10,
+                "cell_clip": 0.5,
+            },
+        },
+    }
+
+
+def test_a_language_model_of_allennlp_models_gives_the_same_vectors(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = language_model()
+    torch.manual_seed(3)
+    folder, model = archived(tmp_path, settings.pop("model"), **settings)
+    ours = Elmo.from_pretrained(folder / "model.tar.gz")
+    assert ours.config.lstm.cell_clip == 0.5 and ours.config.lstm.projection_clip is None
+    marked = batch_to_ids([[BOS_TOKEN, *words, EOS_TOKEN] for words in TEXT])
+    mask = (marked > 0).any(dim=-1)
+    embedded = model._text_field_embedder({"token_characters": {"elmo_tokens": marked}})
+    layers, _ = model._contextualizer._lstm(embedded, mask)
+    output = ours.bilm(batch_to_ids(TEXT))
+    assert_close(output.layers[1:], layers)
+    expected = embedded * mask.unsqueeze(-1)
+    assert_close(output.layers[0][..., :6], expected)
+    assert allennlp_archive.load(folder, softmax=True).num_words == 0
+    assert "The softmax is not read, since it is tied, adaptive, or of allennlp-models: _softm" in (
+        caplog.text
+    )
+
+
+def change(settings: dict[str, Any], path: str, value: object) -> None:
+    *keys, last = path.split("/")
+    for key in keys:
+        settings = settings[key]
+    settings[last] = value
+
+
+ENCODER = "model/text_field_embedder/token_embedders/token_characters/encoder"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (f"{ENCODER}/do_layer_norm", True, "its character encoder ends in a layer norm"),
+        (f"{ENCODER}/projection_location", "after_cnn", "projects after_cnn, not after_highway"),
+        (f"{ENCODER}/type", "cnn", "with the encoder 'cnn', not from 'cnn-highway'"),
+        ("dataset_reader/start_tokens", None, r"has None for start_tokens, not \['<S>'\]"),
+        (
+            "dataset_reader/token_indexers/token_characters/type",
+            "characters",
+            "have the ids of 'characters', not of 'elmo_character_ids'",
+        ),
+        ("model/contextualizer/type", "lstm", "found the contextualizer 'lstm' over token_char"),
+        ("model/text_field_embedder/token_embedders/tokens/type", "embedding", "over tokens, tok"),
+        ("model", {}, "found the contextualizer None over none.*take that archive"),
+    ],
+)
+def test_what_of_a_language_model_elmo_has_not_is_named(
+    path: str, value: object, message: str
+) -> None:
+    settings = language_model()
+    contextualizer_config(settings)
+    change(settings, path, value)
+    with pytest.raises(CheckpointError, match=message):
+        contextualizer_config(settings)
+
+
+def test_a_model_with_no_elmo_is_an_error(tmp_path: Path) -> None:
+    embedder = {"type": "pass_through", "hidden_dim": 16}
+    folder, _ = archived(tmp_path, tagger({"numbers": embedder}))
+    with pytest.raises(CheckpointError, match="found none in a model of the type 'simple_tagger'"):
+        load(folder)
+
+
+def member(name: str, contents: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(contents)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, contents
+
+
+def tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A tar file, whose headers may say what is not so."""
+    blocks = []
+    for info, contents in members:
+        padding = -len(contents) % tarfile.BLOCKSIZE
+        blocks += [info.tobuf(tarfile.PAX_FORMAT), contents, bytes(padding)]
+    return b"".join([*blocks, bytes(2 * tarfile.BLOCKSIZE)])
+
+
+class Harm:
+    """What a pickle with code in it runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return Path.touch, (self.path,)
+
+
+CONFIG = member("config.json", b"{}")
+HUGE = 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (tar(member("../outside.txt", b"text")), r"'\.\./outside\.txt' would lie outside of it"),
+        (tar(member("vocabulary/../../o.txt", b"t")), "would lie outside of it"),
+        (tar(member("/tmp/outside.txt", b"text")), "'/tmp/outside.txt' would lie outside of it"),
+        (
+            tar(member("weights.th", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+            "'weights.th' must be a plain file or a folder",
+        ),
+        (
+            tar(CONFIG, member("weights.th", type=tarfile.LNKTYPE, linkname="config.json")),
+            "must be a plain file or a folder",
+        ),
+        (tar(member("weights.th", type=tarfile.FIFOTYPE)), "must be a plain file or a folder"),
+        (tar(CONFIG, CONFIG), "must hold each file once"),
+        (tar(*(member(str(number)) for number in range(1001))), "and at most 1000"),
+        (tar(member("weights.th", b"text", size=HUGE)), f"have {HUGE:,} bytes, and an archive of"),
+        (
+            tar(CONFIG, member("weights.th", b"", size=1 << 27)),
+            "and an archive of this size may hold",
+        ),
+        (tar(member("x", bytes(6 << 20), type=tarfile.XHDTYPE)), "must be files; found other"),
+        (tar(member("x", bytes(6 << 20), type=tarfile.GNUTYPE_LONGNAME)), "must be files; found"),
+        (b"no tar at all, but long enough to be read as the header of one" * 20, "must be a whole"),
+        (tar(CONFIG), r"has no config\.json or no weights\.th or best\.th"),
+        (tar(member("weights.th", b"text")), r"has no config\.json or no weights\.th"),
+        (tar(CONFIG, member("weights.th", b"text")), "cannot be used: "),
+        (tar(member("config.json", b"["), member("weights.th")), "must be JSON: Expecting value"),
+        (
+            tar(member("config.json", b"[]"), member("weights.th")),
+            "must hold an object; found list",
+        ),
+        (
+            tar(member("config.json", b"[" * 100_000), member("weights.th")),
+            r"config\.json must be JSON: .*nested",
+        ),
+        (
+            tar(member("config.json", b" " * (17 << 20)), member("weights.th")),
+            r"config\.json must be JSON: .*at most",
+        ),
+    ],
+)
+def test_a_hostile_archive_is_an_error_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes, message: str
+) -> None:
+    folder = tmp_path / "inner" / "folder"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    path = folder / "model.tar.gz"
+    path.write_bytes(gzip.compress(contents, compresslevel=1))
+    started = time.process_time()
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+    assert time.process_time() - started < 1.0
+    assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == [path]
+
+
+@pytest.mark.parametrize("kept", [2, 10, 100, 5000, -1])
+def test_a_truncated_archive_is_an_error(
+    tmp_path: Path, tiny_folder: Path, kept: Optional[int]
+) -> None:
+    folder, _ = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
+    path = folder / "model.tar.gz"
+    path.write_bytes(path.read_bytes()[:kept])
+    # without its last byte all files are whole still
+    with pytest.raises(CheckpointError, match=r"must be a whole model\.tar\.gz, or a folder"):
+        load(path)
+
+
+def test_code_in_weights_is_not_run(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    state = {"lstm.forward_layers.0.input_weight": Harm(tmp_path / "harm")}
+    (folder / "weights.th").write_bytes(pickle.dumps(state, protocol=2))
+    with pytest.raises(CheckpointError, match=r"model cannot be used: "):
+        load(folder)
+    torch.save(state, folder / "weights.th")
+    with pytest.raises(CheckpointError, match=r"model cannot be used: "):
+        load(folder)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_tensors_that_do_not_fit_are_listed(tmp_path: Path, tiny_folder: Path) -> None:
+    folder, model = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
+    state = model.state_dict()
+    encoder, lstm = f"{ALLENNLP}._token_embedder", f"{ALLENNLP}._elmo_lstm"
+    del state[f"{lstm}.backward_layer_1.state_projection.weight"]
+    state[f"{encoder}._projection.bias"] = torch.zeros(9)
+    state[f"{encoder}.something"] = torch.zeros(1)
+    torch.save(state, folder / "weights.th")
+    with pytest.raises(CheckpointError) as raised:
+        load(folder)
+    for part in (
+        "lstm.backward_layers.1.projection_weight is missing",
+        "char_cnn.projection.bias is of shape (9,), not (8,)",
+        "_token_embedder.something is not a parameter",
+    ):
+        assert part in str(raised.value)
+    state[f"{encoder}._projection.bias"] = torch.full((8,), float("nan"))
+    torch.save(state, folder / "weights.th")
+    with pytest.raises(CheckpointError, match=r"_projection\.bias has values that are not finite"):
+        load(folder)
+
+
+def test_a_folder_of_a_training_that_has_no_weights_yet_is_no_archive(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    folder, _ = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
+    shutil.move(folder / "weights.th", folder / "best.th")
+    assert allennlp_archive.matches(folder)
+    (folder / "best.th").unlink()
+    assert not allennlp_archive.matches(folder)
+    assert not allennlp_archive.matches(tmp_path / "its-options.json")
+
+
+def test_other_numbers_than_float_are_passed_over(tmp_path: Path, tiny_folder: Path) -> None:
+    for legacy in (False, True):
+        folder, model = archived(
+            tmp_path / str(legacy), tagger({"elmo": stock(tmp_path, tiny_folder)})
+        )
+        state = {"counts": torch.arange(5), "flags": torch.ones(3, dtype=torch.bool)}
+        state.update(model.state_dict())
+        state["halves"] = torch.zeros(7, dtype=torch.bfloat16)
+        buffer = io.BytesIO()
+        torch.save(state, buffer, _use_new_zipfile_serialization=not legacy)
+        (folder / "weights.th").write_bytes(buffer.getvalue())
+        assert load(folder).config == load(tiny_folder).config

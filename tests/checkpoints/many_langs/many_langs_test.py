@@ -1,0 +1,316 @@
+"""Tests of checkpoints/many_langs.py, against what the elmoformanylangs package computes."""
+
+import json
+import runpy
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy
+import pytest
+import torch
+
+from elmo_components.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    bilm_tf,
+    identify,
+    load,
+    many_langs,
+    save,
+)
+from elmo_components.checkpoints.many_langs.files import PACKAGED_NAMES, read_config
+from elmo_components.checkpoints.parameters import parameter_shapes
+from elmo_components.elmo import Elmo
+from elmo_components.modules.bilm import BiLm
+from tests.closeness import assert_close
+
+SCRIPT = runpy.run_path(
+    str(Path(__file__).parents[3] / "fixtures" / "models" / "make_many_langs.py")
+)
+CHARACTERS, MODELS, SENTENCES = (SCRIPT[name] for name in ("CHARACTERS", "MODELS", "SENTENCES"))
+FILES = ("config.json", "tiny.json", "char.dic", "word.dic", "encoder.pkl", "token_embedder.pkl")
+
+
+@pytest.fixture(scope="session")
+def models(fixtures: Path) -> Path:
+    return fixtures / "models" / "many_langs"
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    """A copy to be broken."""
+    return Path(shutil.copytree(models / "words_and_characters", tmp_path / "model"))
+
+
+def zipped(folder: Path, path: Path, further: Optional[dict[str, bytes]] = None) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+        for name, contents in (further or {}).items():
+            archive.writestr(name, contents)
+    return path
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Sets keys of a JSON file, "section__key" those within a section."""
+    contents = json.loads(path.read_text())
+    for key, value in changes.items():
+        section, _, inner = key.rpartition("__")
+        (contents[section] if section else contents)[inner] = value
+    path.write_text(json.dumps(contents))
+
+
+def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
+    assert found.config == expected.config
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(found.tensors[name], tensor), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_layers_are_the_original_packages(models: Path, name: str) -> None:
+    expected = numpy.load(models / name / "expected.npz")
+    elmo = Elmo.from_pretrained(models / name)
+    for layers in ("all", "mean"):
+        found = elmo.embed(SENTENCES, layers=layers)
+        # again, out of the cache of words
+        assert all(map(numpy.array_equal, found, elmo.embed(SENTENCES, layers=layers)))
+        for number, vectors in enumerate(found):
+            if layers == "all" or SENTENCES[number]:
+                reference = expected[f"{layers}_{number}"]
+                assert vectors.shape == reference.shape
+                assert_close(vectors, reference)
+
+
+def test_the_fixture_tells_apart_what_could_be_confused(models: Path) -> None:
+    all_layers = [numpy.load(models / name / "expected.npz") for name in MODELS]
+    for expected in all_layers:
+        # "The" and "the", of which the words alone know both
+        assert abs(expected["all_0"][:, 0] - expected["all_0"][:, 3]).max() > 1e-2
+        # neither clipping nor long words leave all alike
+        assert numpy.ptp(expected["all_3"][0], axis=0).max() > 1e-2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_written_anew_by_the_script_is_the_fixture(
+    models: Path, tmp_path: Path, name: str
+) -> None:
+    SCRIPT["make"](tmp_path)
+    assert_same(load(tmp_path / name), load(models / name))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parameters_are_those_of_the_module(models: Path, name: str) -> None:
+    checkpoint = load(models / name)
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    assert shapes == parameter_shapes(checkpoint.config)
+    built = BiLm(checkpoint.config).state_dict()
+    assert shapes == {name: tuple(tensor.shape) for name, tensor in built.items()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_zip_holds_what_its_folder_holds(models: Path, tmp_path: Path, name: str) -> None:
+    path = zipped(models / name, tmp_path / "179.zip", {"meta.json": b"{}", "README": b"x"})
+    assert identify(path) is many_langs
+    assert_same(load(path), load(models / name))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["179.zip"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_torchs_newer_form_of_tensors_is_read(models: Path, tmp_path: Path, name: str) -> None:
+    model = Path(shutil.copytree(models / name, tmp_path / "model"))
+    for path in model.glob("*.pkl"):
+        torch.save(torch.load(path), path)
+        assert zipfile.is_zipfile(path)
+    assert_same(load(model), load(models / name))
+    assert_same(load(zipped(model, tmp_path / "model.zip")), load(models / name))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_floating_point_numbers_become_float32(folder: Path, dtype: torch.dtype) -> None:
+    expected = load(folder)
+    for path in folder.glob("*.pkl"):
+        tensors = {name: tensor.to(dtype) for name, tensor in torch.load(path).items()}
+        torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    found = load(folder)
+    for name, tensor in expected.tensors.items():
+        assert found.tensors[name].dtype == torch.float32
+        torch.testing.assert_close(found.tensors[name], tensor, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", PACKAGED_NAMES)
+@pytest.mark.parametrize("directory", ["/home/a/configs/", "configs/", "C:\\elmo\\", ""])
+def test_a_configuration_that_is_not_there_is_the_packaged_one(
+    folder: Path, name: str, directory: str
+) -> None:
+    edit(folder / "config.json", config_path=directory + name)
+    config, characters = read_config(folder)
+    assert (config.lstm.cell_size, config.lstm.hidden_size, config.num_layers) == (4096, 512, 3)
+    assert (config.char_cnn.word_size, config.char_cnn.embedding_size) == (100, 50)
+    assert config.char_cnn.num_filters == 2048 and config.char_cnn.num_highway_layers == 2
+    assert characters[0] == "x" and len(characters) == len(CHARACTERS)
+    # the fixture is smaller, and every tensor that does not fit is named
+    message = r"projection\.weight is of shape \(4, 17\), not \(512, 2148\)"
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+    # what is there goes before
+    shutil.copy(folder / "tiny.json", folder / name)
+    assert load(folder).config.lstm.cell_size == 12
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_our_own_format_holds_it_and_is_enough(models: Path, tmp_path: Path, name: str) -> None:
+    checkpoint = load(models / name)
+    save(checkpoint, tmp_path / "model.safetensors")
+    assert_same(load(tmp_path / "model.safetensors"), checkpoint)
+    found = Elmo.from_pretrained(tmp_path / "model.safetensors").embed(SENTENCES)
+    for vectors, expected in zip(found, Elmo.from_pretrained(models / name).embed(SENTENCES)):
+        assert numpy.array_equal(vectors, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_comes_back_in_the_original_form(models: Path, tmp_path: Path, name: str) -> None:
+    checkpoint = load(models / name)
+    many_langs.save(checkpoint, tmp_path / "new")
+    assert_same(load(tmp_path / "new"), checkpoint)
+    assert not [path for path in (tmp_path / "new").iterdir() if path.name.startswith(".")]
+    # what torch reads by itself is what the original's package asks for
+    for part in ("encoder.pkl", "token_embedder.pkl"):
+        found, expected = (torch.load(path / part) for path in (tmp_path / "new", models / name))
+        assert {key: value.shape for key, value in found.items()} == {
+            key: value.shape for key, value in expected.items()
+        }
+        for key, value in expected.items():
+            # the characters' order is our own where the special ones are among them
+            if key != "char_emb_layer.embedding.weight":
+                torch.testing.assert_close(found[key], value, rtol=2**-23, atol=2**-23)
+
+
+def test_bilm_tfs_form_cannot_hold_it(models: Path, tmp_path: Path) -> None:
+    message = r"alphabet of 17 code points, and the table of 10 words would be lost"
+    with pytest.raises(CheckpointError, match=message):
+        save(load(models / "words_and_characters"), tmp_path / "new")
+    with pytest.raises(CheckpointError, match=r"alphabet of 17 code points would be lost"):
+        bilm_tf.save(load(models / "characters"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_it_cannot_hold_is_named(models: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="its words are read by bytes, and there by code"):
+        many_langs.save(load(tiny_folder), tmp_path / "new")
+    checkpoint = load(models / "characters")
+    softmax = {"softmax.weight": torch.zeros(3, 4), "softmax.bias": torch.zeros(3)}
+    lstm = replace(checkpoint.config.lstm, skip_connections=False)
+    config = replace(checkpoint.config, lstm=lstm)
+    with pytest.raises(CheckpointError, match=r"no skip connections.*softmax would be lost"):
+        many_langs.save(Checkpoint(config, {**checkpoint.tensors, **softmax}), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder__name": "lstm"}, "encoder.name must be 'elmo', as ELMo's is; found 'lstm'"),
+        ({"token_embedder__name": "lstm"}, "token_embedder.name must be 'cnn'.*found 'lstm'"),
+        ({"encoder": []}, r"encoder must be an object; found list"),
+        ({"token_embedder": {"name": "cnn"}}, "token_embedder.word_dim is missing"),
+        ({"token_embedder__max_characters_per_token": 30}, "per_token must be 50; found 30"),
+        (
+            {"encoder__dim": 4},
+            "encoder.dim and encoder.projection_dim must be different; both .* 4",
+        ),
+        ({"encoder__dim": "12"}, "lstm.dim has the wrong type: '12'"),
+        ({"encoder__n_layers": 10**9}, "num_layers must be at most 100"),
+        ({"encoder__n_layers": 3}, "forward_layer_2.input_linearity.weight is missing"),
+        ({"encoder__n_layers": 1}, "forward_layer_1.input_linearity.weight is not a part of it"),
+        ({"encoder__projection_dim": 10**12}, r"is of shape \(4, 17\), not \(1000000000000, 17\)"),
+        ({"token_embedder__word_dim": 6}, r"is of shape \(10, 5\), not \(10, 6\)"),
+        ({"token_embedder__word_dim": 0}, "word_emb_layer.embedding.weight is not a part of it"),
+        ({"token_embedder__word_dim": -1}, "word_size must be 1 or more"),
+        ({"token_embedder__char_dim": 0}, "char_emb_layer.embedding.weight is not a part of it"),
+        ({"token_embedder__activation": "sin"}, "must be one of relu, tanh; found 'sin'"),
+        ({"token_embedder__filters": [[1, 3], [2]]}, r"pairs \[width, number\]; found \[2\]"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_named(folder: Path, changes: dict, message: str) -> None:
+    edit(folder / "tiny.json", **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "message"),
+    [
+        ("config.json", b"{}", "must say in config_path where"),
+        ("config.json", b'{"config_path": 5}', "must say in config_path .* found int"),
+        ("config.json", b'{"config_path": "../../x.json"}', "configuration must be 'x.json' in"),
+        ("config.json", b"[" * 100_000, "must not be nested so deep"),
+        ("config.json", b"{", "config.json must be JSON"),
+        ("config.json", b"[]", "config.json must hold an object; found list"),
+        ("config.json", b" " * (2 << 20), "config.json must have at most 1,048,576 bytes"),
+        ("word.dic", b"<oov>\t0\n\xff\t1\n", "word.dic must be UTF-8"),
+        ("word.dic", b"<oov>\t0\nb\tx\n", "its line 2 must be a key, a tab and a row of its own"),
+        ("word.dic", b"<oov>\t0\nb\t0\n", "its line 2 must be a key, a tab and a row of its own"),
+        ("word.dic", b"<oov>\t0\na\tb\t1\n", "its line 2 must be a key, a tab and a row"),
+        ("word.dic", b"<oov>\t0\nb\t1\nb\t2\n", "it must have each key once"),
+        ("word.dic", b"<oov>\t0\nb\t2\n", "its rows must be from 0 to 1; found 2"),
+        ("word.dic", b"<oov>\t0\n\nb\t1\n", "its line 2 must be"),
+        ("word.dic", b"a\t0\nb\t1\n", "it must have <oov>"),
+        ("word.dic", b"", "its line 1 must be"),
+        ("word.dic", b"<oov>\t0\n", r"is of shape \(10, 5\), not \(1, 5\)"),
+        (
+            "char.dic",
+            b"<oov>\t0\nb\t1\n",
+            "it must have <bos>; it must have <eos>; it must have <pad",
+        ),
+        ("encoder.pkl", b"", "encoder.pkl cannot be used"),
+        ("encoder.pkl", b"PK\x03\x04", "encoder.pkl cannot be used: It is not a whole zip"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_broken_files_are_named(
+    folder: Path, tmp_path: Path, name: str, contents: bytes, message: str
+) -> None:
+    (folder / name).write_bytes(contents)
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load(zipped(folder, tmp_path / "model.zip"))
+    assert "model.zip" in str(error.value)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_files_are_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    message = f"{name} is missing" if name != "tiny.json" else "must be 'tiny.json' in"
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+
+
+def test_longer_characters_are_named(folder: Path) -> None:
+    text = (folder / "char.dic").read_text(encoding="utf-8")
+    (folder / "char.dic").write_text(text.replace("T\t", "Th\t"), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"char\.dic must have single characters; found 'Th'"):
+        load(folder)
+
+
+def test_numbers_that_are_not_finite_are_named(folder: Path) -> None:
+    tensors = torch.load(folder / "encoder.pkl")
+    tensors["forward_layer_0.state_linearity.bias"][3] = float("nan")
+    torch.save(tensors, folder / "encoder.pkl")
+    with pytest.raises(CheckpointError, match=r"not finite in forward_layer_0\.state_linearity\.b"):
+        load(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 1000, 5000, -8, -1])
+@pytest.mark.parametrize("newer", [False, True])
+def test_truncated_tensors_are_an_error(folder: Path, kept: int, newer: bool) -> None:
+    path = folder / "encoder.pkl"
+    if newer:
+        torch.save(torch.load(path), path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"encoder\.pkl cannot be used"):
+        load(folder)

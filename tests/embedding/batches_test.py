@@ -1,0 +1,148 @@
+"""Tests of embed.py."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+
+import numpy
+import pytest
+import torch
+
+from elmo_components.elmo import Elmo
+from elmo_components.embedding import batches as embed
+from tests.closeness import assert_close
+
+WORDS = ["The", "bank", "of", "the", "river", "naïve", "\ud800"]
+LENGTHS = [5, 0, 2, 70, 1, 0, 33, 2, 7, 150, 4, 1]
+SENTENCES = [
+    [WORDS[(place + number) % len(WORDS)] for place in range(length)]
+    for number, length in enumerate(LENGTHS)
+]
+
+
+def one_by_one(elmo: Elmo, layers: str = "all") -> list[numpy.ndarray]:
+    return [elmo.embed([sentence], layers=layers)[0] for sentence in SENTENCES]
+
+
+def assert_same(found: Sequence[numpy.ndarray], expected: Sequence[numpy.ndarray]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        assert one.dtype == numpy.float32
+        assert_close(one, other, 1e-6)
+
+
+@pytest.mark.parametrize("layers", ["all", "mean", "top"])
+@pytest.mark.parametrize(("batch_size", "window"), [(1, 1), (2, 20), (4, 100), (32, 8192)])
+def test_a_stream_gives_each_sentences_own_vectors_in_order(
+    tiny: Elmo, layers: str, batch_size: int, window: int
+) -> None:
+    found = tiny.embed_stream(iter(SENTENCES), layers=layers, batch_size=batch_size, window=window)
+    assert_same(list(found), one_by_one(tiny, layers))
+
+
+def test_no_sentences_give_no_vectors(tiny: Elmo) -> None:
+    assert list(tiny.embed_stream(iter([]))) == []
+
+
+def test_an_endless_stream_is_read_no_further_than_a_window(tiny: Elmo) -> None:
+    read = []
+
+    def sentences() -> Iterator[list[str]]:
+        for number in count():
+            read.append(number)
+            yield ["word"] * 8
+
+    vectors = tiny.embed_stream(sentences(), window=100)
+    assert read == []
+    assert len(list(islice(vectors, 10))) == 10
+    # ten steps a sentence, with the marks
+    assert len(read) == 10
+    next(vectors)
+    assert len(read) == 20
+
+
+def test_sentences_without_tokens_fill_a_window_too(tiny: Elmo) -> None:
+    vectors = tiny.embed_stream(([] for _ in count()), window=100)
+    assert next(vectors).shape == (3, 0, 16)
+
+
+def test_an_error_in_reading_comes_after_the_vectors_of_what_was_read(tiny: Elmo) -> None:
+    def sentences() -> Iterator[list[str]]:
+        yield from SENTENCES
+        raise OSError("the disk is gone")
+
+    found = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        # not list(), which would lose what came before the error
+        for vector in tiny.embed_stream(sentences()):
+            found.append(vector)
+    assert_same(found, one_by_one(tiny))
+
+
+@pytest.mark.parametrize("wrong", ["The bank", 7])
+def test_what_is_no_sentence_is_named_after_the_vectors_before_it(
+    tiny: Elmo, wrong: object
+) -> None:
+    vectors = tiny.embed_stream([*SENTENCES, wrong, ["never"]])
+    assert_same(list(islice(vectors, len(SENTENCES))), one_by_one(tiny))
+    with pytest.raises(TypeError, match=r"sentences\[12\] must be a sequence of tokens; found"):
+        next(vectors)
+
+
+def test_a_list_is_checked_before_any_of_it_is_computed(
+    tiny: Elmo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny.bilm, "forward", None)
+    with pytest.raises(TypeError, match=r"sentences\[1\] must be .*; found a string: split it"):
+        tiny.embed([["The"], "bank"])
+
+
+def test_wrong_settings_are_errors_at_once(tiny: Elmo) -> None:
+    with pytest.raises(ValueError, match="must be one of all, mean, top; found 'last'"):
+        tiny.embed_stream([], layers="last")
+    with pytest.raises(ValueError, match="batch_size must be 1 or more; found 0"):
+        tiny.embed_stream([], batch_size=0)
+    with pytest.raises(ValueError, match="batch_size must be 1 or more; found 0"):
+        tiny.embed([], batch_size=0)
+    with pytest.raises(ValueError, match="window must be 1 or more; found 0"):
+        tiny.embed_stream([], window=0)
+
+
+def test_between_two_vectors_the_model_is_as_the_caller_left_it(tiny: Elmo) -> None:
+    expected = one_by_one(tiny)
+    tiny.train()
+    for found, wanted in zip(tiny.embed_stream(SENTENCES, window=20), expected):
+        assert tiny.bilm.training and torch.is_grad_enabled()
+        assert_close(found, wanted, 1e-6)
+
+
+def test_a_stream_can_be_left_before_its_end(tiny: Elmo) -> None:
+    closed = []
+
+    def sentences() -> Iterator[list[str]]:
+        try:
+            yield from SENTENCES
+        finally:
+            closed.append(True)
+
+    vectors = tiny.embed_stream(sentences(), window=20)
+    next(vectors)
+    del vectors
+    assert closed == [True]
+
+
+def test_batches_are_bounded_by_sentences_and_by_steps() -> None:
+    lengths = [*LENGTHS, *[6] * 40, 100_000]
+    batches = list(embed._batches(lengths, 4))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert batches[0] == [len(lengths) - 1]
+    for batch in batches[1:]:
+        steps = max(lengths[index] + 2 for index in batch) * len(batch)
+        assert len(batch) <= 4 and steps <= 4 * 64
+
+
+def test_a_sentence_longer_than_a_window_has_all_its_vectors(tiny: Elmo) -> None:
+    # 100,000 tokens go the same way, and take about 8 s
+    long = WORDS * 1500
+    before, found, after = tiny.embed_stream([["a"], long, ["a", "b"]], layers="top")
+    assert before.shape == (1, 16) and after.shape == (2, 16)
+    assert found.shape == (len(long), 16) and numpy.isfinite(found).all()

@@ -1,0 +1,327 @@
+"""Tests of registered/export_command.py, and of starting `elmo_language_model` from an export."""
+
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+import torch
+from allennlp.commands import main
+from allennlp.commands.subcommand import Subcommand
+from allennlp.commands.train import train_model
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
+from allennlp.models import Model
+from allennlp.modules.elmo import Elmo as AllenNlpElmo
+from allennlp.modules.elmo import batch_to_ids
+from allennlp.modules.token_embedders import ElmoTokenEmbedder
+
+import elmo_components.registered
+from elmo_components.checkpoints import load, save
+from elmo_components.checkpoints.vocabulary_file import write_vocabulary
+from elmo_components.elmo import Elmo
+from elmo_components.pretraining.vocabulary import WordCounts
+from elmo_components.registered.commands.export import export
+from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
+from tests.closeness import assert_close
+
+SENTENCES = ["the cat sat on the mat", "a dog sat", "the dog ran to the river bank", "a mat"]
+BATCHES = [
+    [["The", "bank", "of", "the", "river"], ["na\u00efve"], ["x" * 60, "\u65e5\u672c\u8a9e"]],
+    [["Two"], ["a", "b", "c"], []],
+]
+OURS, PUBLISHED = "model.safetensors", "exported"
+
+
+def vocabulary_in(folder: Path, sentences: list[str]) -> list[str]:
+    folder.mkdir(parents=True)
+    words = WordCounts(map(str.split, sentences)).vocabulary()
+    write_vocabulary(words, folder / "vocab.txt")
+    write_vocabulary(["vocab"], folder / "non_padded_namespaces.txt")
+    return words
+
+
+def train(
+    folder: Path,
+    options: dict[str, Any],
+    sentences: list[str] = SENTENCES,
+    pretrained_file: Optional[Path] = None,
+    **model: object,
+) -> Path:
+    """Trains a language model for an epoch and returns the folder of the training."""
+    vocabulary_in(folder / "words", sentences)
+    (folder / "corpus.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
+    pretrained = {} if pretrained_file is None else {"pretrained_file": str(pretrained_file)}
+    config = {
+        "dataset_reader": {"type": "elmo_corpus"},
+        "train_data_path": str(folder / "corpus.txt"),
+        "vocabulary": {
+            "type": "from_files",
+            "directory": str(folder / "words"),
+            "oov_token": "<UNK>",
+        },
+        "model": {
+            "type": "elmo_language_model",
+            "architecture": options,
+            **pretrained,
+            **model,
+        },
+        "data_loader": {"batch_size": 4},
+        "trainer": {"num_epochs": 1, "optimizer": {"type": "adam", "lr": 0.01}, "cuda_device": -1},
+    }
+    train_model(Params(config), str(folder / "trained"))
+    return folder / "trained"
+
+
+@pytest.fixture(scope="module")
+def options(tiny_folder: Path) -> dict[str, Any]:
+    return load(tiny_folder).config.to_options()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any]) -> Path:
+    return train(tmp_path_factory.mktemp("language_model"), options)
+
+
+def model_in(trained: Path) -> Model:
+    return Model.from_archive(str(trained / "model.tar.gz"))
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["allennlp", "elmo-export", *map(str, arguments)])
+    main("allennlp")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"), [("model.tar.gz", PUBLISHED), ("", PUBLISHED), ("", OURS)]
+)
+def test_an_archive_or_the_folder_of_a_training_is_exported(
+    trained: Path, tmp_path: Path, source: str, destination: str
+) -> None:
+    report = export(trained / source, tmp_path / destination)
+    found = load(tmp_path / destination, softmax=True)
+    words = WordCounts(map(str.split, SENTENCES)).vocabulary()
+    assert found.vocabulary == tuple(words)
+    prefix = "language_model."
+    expected = {
+        name[len(prefix) :].replace("softmax.output.", "softmax.").replace("bilm.", ""): tensor
+        for name, tensor in model_in(trained).state_dict().items()
+    }
+    assert found.tensors.keys() == expected.keys()
+    assert all(torch.equal(found.tensors[name], tensor) for name, tensor in expected.items())
+    assert report.endswith(f"with a softmax of {len(words)} words, in {tmp_path / destination}")
+
+
+def test_allennlps_own_embedder_reads_an_export_and_gives_the_same_vectors(
+    trained: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = tmp_path / PUBLISHED
+    export(trained / "model.tar.gz", folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "options.json",
+        "vocab.txt",
+        "weights.hdf5",
+    ]
+    files = str(folder / "options.json"), str(folder / "weights.hdf5")
+    theirs = ElmoTokenEmbedder(*files, dropout=0.0).eval()
+    ours = ElmoEmbedder(options, str(folder)).eval()
+    layers = AllenNlpElmo(*files, 1)._elmo_lstm
+    bilm = model_in(trained).language_model.bilm
+    for batch in BATCHES:
+        ids = batch_to_ids(batch)
+        # AllenNLP's goes on from the batch before
+        theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
+        assert_close(ours(ids), theirs(ids))
+        layers._elmo_lstm.reset_states()
+        expected = torch.stack(layers(ids)["activations"])
+        assert_close(bilm(ids).layers, expected)
+
+
+def test_the_softmax_is_left_out_on_request(trained: Path, tmp_path: Path) -> None:
+    for destination in (tmp_path / OURS, tmp_path / PUBLISHED):
+        export(trained, destination, with_softmax=False)
+        found = load(destination, softmax=True)
+        assert found.num_words == 0 and found.vocabulary is None
+    options = json.loads((tmp_path / PUBLISHED / "options.json").read_text())
+    assert "n_tokens_vocab" not in options
+    assert not (tmp_path / PUBLISHED / "vocab.txt").exists()
+
+
+def test_float16_is_for_our_own_format(trained: Path, tmp_path: Path) -> None:
+    export(trained, tmp_path / OURS, dtype=torch.float16)
+    whole = model_in(trained).to_checkpoint()
+    for name, tensor in load(tmp_path / OURS, softmax=True).tensors.items():
+        assert torch.equal(tensor, whole.tensors[name].half().float()), name
+    with pytest.raises(ConfigurationError, match=r"must end in \.safetensors, since the others'"):
+        export(trained, tmp_path / PUBLISHED, dtype=torch.float16)
+    assert not (tmp_path / PUBLISHED).exists()
+
+
+def test_the_command_takes_each_of_its_options(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / OURS).touch()
+    command(monkeypatch, trained, tmp_path / OURS, "--without-softmax", "--float16", "--force")
+    assert f"numbers, with no softmax, in {tmp_path / OURS}" in capsys.readouterr().out
+    found, whole = load(tmp_path / OURS, softmax=True), model_in(trained).to_checkpoint()
+    assert found.num_words == 0
+    for name, tensor in found.tensors.items():
+        assert torch.equal(tensor, whole.tensors[name].half().float()), name
+
+
+def test_the_bilm_of_an_embedder_is_exported(
+    tmp_path: Path, tiny_folder: Path, options: dict[str, Any]
+) -> None:
+    embedder = {"type": "elmo", "architecture": options, "pretrained_file": str(tiny_folder)}
+    archive = tagger(tmp_path / "one", elmo=embedder)
+    export(archive, tmp_path / PUBLISHED)
+    expected = load(tiny_folder)
+    found = load(tmp_path / PUBLISHED, softmax=True)
+    assert found.config == expected.config and found.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
+    assert Elmo.from_pretrained(tmp_path / PUBLISHED).embed([["It", "works"]])[0].shape[1] == 2
+
+    two = tagger(tmp_path / "two", elmo=embedder, other=embedder)
+    with pytest.raises(ConfigurationError, match=r"must hold one biLM.*elmo\._elmo\.bilm, .*other"):
+        export(two, tmp_path / OURS)
+    none = tagger(tmp_path / "none", other={"type": "pass_through", "hidden_dim": 3})
+    with pytest.raises(ConfigurationError, match=r"found none in a .*simple_tagger"):
+        export(none, tmp_path / OURS)
+    assert not (tmp_path / OURS).exists()
+
+
+def tagger(folder: Path, **embedders: dict[str, Any]) -> Path:
+    """Writes the folder of a tagger that has not been trained, and returns it."""
+    vocab = Vocabulary()
+    for label in ("A", "B"):
+        vocab.add_token_to_namespace(label, "labels")
+    size = sum(embedder.get("hidden_dim", 16) for embedder in embedders.values())
+    config = {
+        "dataset_reader": {"type": "sequence_tagging"},
+        "model": {
+            "type": "simple_tagger",
+            "text_field_embedder": {"token_embedders": embedders},
+            "encoder": {"type": "pass_through", "input_dim": size},
+        },
+    }
+    folder.mkdir()
+    vocab.save_to_files(str(folder / "vocabulary"))
+    (folder / "config.json").write_text(json.dumps(config))
+    # building it takes apart what it is built from
+    again = json.loads((folder / "config.json").read_text())
+    model = Model.from_params(vocab=vocab, params=Params(again["model"]))
+    torch.save(model.state_dict(), folder / "best.th")
+    return folder
+
+
+@pytest.mark.parametrize("destination", [OURS, PUBLISHED])
+def test_nothing_is_replaced_without_force(trained: Path, tmp_path: Path, destination: str) -> None:
+    export(trained, tmp_path / destination)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigurationError, match=rf"{destination}.* already; --force replaces it"):
+        export(trained, tmp_path / destination, with_softmax=False)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    export(trained, tmp_path / destination, with_softmax=False, force=True)
+    assert load(tmp_path / destination, softmax=True).num_words == 0
+    assert not (tmp_path / destination / "vocab.txt").exists()
+
+
+def test_destinations_that_cannot_be_written_are_an_error(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights").touch()
+    with pytest.raises(ConfigurationError, match=r"weights, which is a file"):
+        export(trained, tmp_path / "weights", force=True)
+    (tmp_path / OURS).mkdir()
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors, which is a folder"):
+        export(trained, tmp_path / OURS, force=True)
+
+
+def test_what_is_no_archive_is_an_error(trained: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"There is no archive at .*nowhere"):
+        export(tmp_path / "nowhere", tmp_path / OURS)
+    text, cut, other = tmp_path / "a.txt", tmp_path / "cut.tar.gz", tmp_path / "other.tar.gz"
+    text.write_text("text")
+    whole = (trained / "model.tar.gz").read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    with tarfile.open(other, "w:gz") as archive:
+        archive.add(text, arcname="a.txt")
+    unfinished = Path(shutil.copytree(trained, tmp_path / "unfinished"))
+    (unfinished / "best.th").unlink()
+    for source in (text, cut, other, unfinished, tiny_folder, tmp_path):
+        with pytest.raises(
+            ConfigurationError, match=r"must be a whole model\.tar\.gz, or a folder"
+        ):
+            export(source, tmp_path / OURS)
+    assert not (tmp_path / OURS).exists()
+
+
+@pytest.mark.parametrize("softmax", [{"type": "full"}, {"type": "sampled", "num_samples": 4}])
+@pytest.mark.parametrize("destination", [OURS, PUBLISHED])
+def test_a_language_model_starts_from_an_export(
+    trained: Path, tmp_path: Path, options: dict[str, Any], destination: str, softmax: dict
+) -> None:
+    export(trained, tmp_path / destination)
+    words = vocabulary_in(tmp_path / "words", ["the whale sat", "the cat"])
+    settings = {"type": "from_files", "directory": str(tmp_path / "words"), "oov_token": "<UNK>"}
+    config = {
+        "type": "elmo_language_model",
+        "architecture": options,
+        "pretrained_file": str(tmp_path / destination),
+        "softmax": softmax,
+    }
+    model = Model.from_params(
+        vocab=Vocabulary.from_params(Params(settings)), params=Params(config)
+    ).language_model
+    old = model_in(trained).language_model
+    old_words = WordCounts(map(str.split, SENTENCES)).vocabulary()
+    for name, tensor in model.bilm.state_dict().items():
+        assert torch.equal(tensor, old.bilm.state_dict()[name]), name
+    for row, word in enumerate(words):
+        if word == "whale":
+            assert model.softmax.output.bias[row] == 0.0
+            continue
+        old_row = old_words.index(word)
+        assert torch.equal(model.softmax.output.weight[row], old.softmax.output.weight[old_row])
+        assert torch.equal(model.softmax.output.bias[row], old.softmax.output.bias[old_row])
+
+
+def test_a_fine_tuned_archive_needs_no_file_that_it_started_from(
+    trained: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    export(trained, tmp_path / OURS)
+    tuned = train(tmp_path / "tuned", options, ["the whale sat"], tmp_path / OURS)
+    (tmp_path / OURS).unlink()
+    export(tuned / "model.tar.gz", tmp_path / PUBLISHED)
+    found = load(tmp_path / PUBLISHED, softmax=True)
+    assert found.vocabulary == ("</S>", "<S>", "<UNK>", "sat", "the", "whale")
+    state = torch.load(tuned / "best.th")
+    assert torch.equal(
+        found.tensors["softmax.weight"], state["language_model.softmax.output.weight"]
+    )
+
+
+def test_a_tied_softmax_is_left_out_and_the_report_says_so(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = train(tmp_path, options, softmax={"type": "full", "tied": True})
+    assert "with no softmax" in export(folder, tmp_path / OURS)
+    assert load(tmp_path / OURS, softmax=True).num_words == 0
+
+
+def test_another_architecture_than_the_checkpoints_is_an_error(
+    tmp_path: Path, tiny_folder: Path, options: dict[str, Any]
+) -> None:
+    save(load(tiny_folder), tmp_path / OURS)
+    other = {**options, "lstm": {**options["lstm"], "cell_clip": 3.0}}
+    with pytest.raises(ValueError, match=r"lstm\.cell_clip is 0\.75 there, and 3\.0 is wanted"):
+        train(tmp_path / "tuned", other, pretrained_file=tmp_path / OURS)
+
+
+def test_importing_the_package_registers_the_command() -> None:
+    assert Subcommand.by_name("elmo-export") is elmo_components.registered.ExportCommand

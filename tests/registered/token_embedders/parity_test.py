@@ -1,0 +1,129 @@
+"""Holds the package to AllenNLP's own `Elmo`, which reads the same weights file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from allennlp.modules.elmo import Elmo as AllenNlpElmo
+from allennlp.modules.elmo import batch_to_ids
+from allennlp.modules.scalar_mix import ScalarMix as AllenNlpScalarMix
+from allennlp.modules.token_embedders import ElmoTokenEmbedder
+
+from elmo_components.characters import CharacterMapper
+from elmo_components.elmo import Elmo
+from elmo_components.modules.lstm import carried
+from elmo_components.modules.scalar_mix import ScalarMix
+from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
+from tests.characters_test import WORDS
+from tests.closeness import assert_close
+
+BATCHES = [
+    [["The", "bank", "of", "the", "river"], ["naïve"], ["x" * 60, "日本語"]],
+    [["Two"], ["a", "b", "c"], ["d"]],
+    # a smaller batch, a larger one, and an empty sentence
+    [["Fewer", "now"]],
+    [["w"], ["x", "y"], ["z"], ["And", "one", "more", "sentence"]],
+    [["The", "end", "."], [], ["a"]],
+]
+
+
+def files(folder: Path) -> tuple[str, str]:
+    return str(folder / "options.json"), str(folder / "weights.hdf5")
+
+
+def test_character_ids_are_the_same() -> None:
+    sentences = [WORDS, ["one"]]
+    assert torch.equal(CharacterMapper().batch_ids(sentences), batch_to_ids(sentences))
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_all_layers_are_the_same_over_five_batches(tiny_folder: Path, stateful: bool) -> None:
+    theirs = AllenNlpElmo(*files(tiny_folder), 1)._elmo_lstm
+    ours = Elmo.from_pretrained(tiny_folder)
+    state = None
+    for batch in BATCHES:
+        ids = batch_to_ids(batch)
+        if not stateful:
+            theirs._elmo_lstm.reset_states()
+        expected = theirs(ids)
+        given = state.for_batch(len(batch)) if stateful and state is not None else None
+        layers, mask, new_state = ours.bilm(ids, given)
+        state = carried(state, new_state)
+        assert torch.equal(mask, expected["mask"])
+        assert_close(layers, torch.stack(expected["activations"]))
+
+
+@pytest.mark.parametrize("do_layer_norm", [False, True])
+@pytest.mark.parametrize("keep_sentence_boundaries", [False, True])
+@pytest.mark.parametrize("scalar_mix_parameters", [None, [0.3, -1.0, 2.0]])
+def test_representations_are_the_same(
+    tiny_folder: Path,
+    do_layer_norm: bool,
+    keep_sentence_boundaries: bool,
+    scalar_mix_parameters: list[float],
+) -> None:
+    settings = {
+        "do_layer_norm": do_layer_norm,
+        "keep_sentence_boundaries": keep_sentence_boundaries,
+        "scalar_mix_parameters": scalar_mix_parameters,
+    }
+    theirs = AllenNlpElmo(*files(tiny_folder), 2, **settings).eval()
+    ours = Elmo.from_pretrained(tiny_folder, num_output_representations=2, **settings)
+    if scalar_mix_parameters is None:
+        for number, mix in enumerate(ours.scalar_mixes):
+            mix.weights.data = torch.randn(3)
+            for parameter, weight in zip(
+                getattr(theirs, f"scalar_mix_{number}").scalar_parameters, mix.weights
+            ):
+                parameter.data.fill_(weight.item())
+    ids = batch_to_ids(BATCHES[0])
+    expected, found = theirs(ids), ours(ids)
+    assert torch.equal(found["mask"], expected["mask"])
+    for mine, other in zip(found["elmo_representations"], expected["elmo_representations"]):
+        # AllenNLP's layer norm shifts the padding too, which nobody reads
+        mask = found["mask"].unsqueeze(-1)
+        assert_close(mine * mask, other * mask)
+
+
+def test_gradients_are_the_same(tiny_folder: Path) -> None:
+    theirs = AllenNlpElmo(*files(tiny_folder), 1, requires_grad=True).eval()
+    ours = Elmo.from_pretrained(tiny_folder, requires_grad=True)
+    ids = batch_to_ids(BATCHES[0])
+    for elmo in (theirs, ours):
+        elmo(ids)["elmo_representations"][0].pow(2).sum().backward()
+    their_cnn, their_lstm = theirs._elmo_lstm._token_embedder, theirs._elmo_lstm._elmo_lstm
+    cell = their_lstm.backward_layer_1
+    pairs = [
+        (ours.bilm.char_cnn.convolutions[1].weight, their_cnn.char_conv_1.weight),
+        (ours.bilm.char_cnn.projection.weight, their_cnn._projection.weight),
+        (ours.bilm.lstm.backward_layers[1].input_weight, cell.input_linearity.weight),
+        (ours.bilm.lstm.backward_layers[1].recurrent_weight, cell.state_linearity.weight),
+        (ours.bilm.lstm.backward_layers[1].bias, cell.state_linearity.bias),
+        (ours.bilm.lstm.backward_layers[1].projection_weight, cell.state_projection.weight),
+    ]
+    for mine, other in pairs:
+        assert_close(mine.grad, other.grad)
+
+
+def test_scalar_mixes_are_the_same() -> None:
+    layers = torch.randn(3, 2, 4, 5)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    for do_layer_norm in (False, True):
+        theirs = AllenNlpScalarMix(3, do_layer_norm=do_layer_norm)
+        ours = ScalarMix(3, do_layer_norm=do_layer_norm)
+        expected = theirs(list(layers), mask)
+        assert_close(ours(layers, mask), expected)
+
+
+def test_the_stateful_embedder_is_the_same_over_five_batches(tiny_folder: Path) -> None:
+    options, weights = files(tiny_folder)
+    architecture = Elmo.from_pretrained(tiny_folder).config.to_options()
+    theirs = ElmoTokenEmbedder(options, weights).eval()
+    ours = ElmoEmbedder(architecture, weights, stateful=True).eval()
+    for batch in BATCHES:
+        ids = batch_to_ids(batch)
+        assert_close(ours(ids), theirs(ids))
+    ours.reset_states()
+    theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
+    ids = batch_to_ids(BATCHES[0])
+    assert_close(ours(ids), theirs(ids))
