@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import bounded
+from tests.checkpoints.untrusted import bounded
 from tests.checkpoints.untrusted.bounded import MEMORY, WHOLE, Maker, run
 from tests.checkpoints.untrusted.hostile_archives import (
     broken_archive,
