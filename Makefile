@@ -53,7 +53,7 @@ check: $(VENV)/installed  ## Check formatting, lint and types
 
 # TEXT=FILE is a text of your own, a sentence a line; speeds depend on how often words come again.
 .PHONY: bench
-bench: $(VENV)/installed  ## Measure all speeds beside AllenNLP's, and write README's table
+bench: $(VENV)/installed  ## Measure all speeds beside AllenNLP's, and write the table of docs/speed.md
 	$(VENV)/bin/python benchmarks/run.py $(TEXT)
 	$(VENV)/bin/python benchmarks/table.py
 

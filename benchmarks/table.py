@@ -1,9 +1,9 @@
 """
-README's table of speeds, from a file that run.py wrote.
+The table of docs/speed.md, from a file that run.py wrote.
 
     python benchmarks/table.py [benchmarks/results/cpu.json]
 
-writes it into README.md, between the lines that say so.
+writes it between the two marker comments of that page.
 """
 
 import json
@@ -40,19 +40,19 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(readme: str, results: dict[str, Any]) -> str:
-    """Returns README's text with the table of these results."""
-    before, rest = readme.split(START)
+def with_table(page: str, results: dict[str, Any]) -> str:
+    """Returns the page's text with the table of these results."""
+    before, rest = page.split(START)
     after = rest.split(END)[1]
     return before + START + table(results) + END + after
 
 
 def main() -> None:
-    """Writes README.md."""
+    """Writes docs/speed.md."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    readme = ROOT / "README.md"
+    page = ROOT / "docs" / "speed.md"
     results = json.loads(path.read_text(encoding="utf-8"))
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
+    page.write_text(with_table(page.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":
