@@ -1,14 +1,18 @@
 """Runs the blocks of README and two of the docs; configurations and commands train little."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.allennlp_server import client
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,18 +32,24 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the commands read, in a folder where they may write."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with what the commands read, and an `allennlp` of this environment."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("fixtures", "training_configs"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / ".allennlp_plugins", folder)
-    # a test runs with an `allennlp` of its own environment
+    path = str(folder / "allennlp.socket")
     (folder / "bin").mkdir()
     script = folder / "bin" / "allennlp"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m allennlp "$@"\n')
+    script.write_text(client(path))
     script.chmod(0o755)
-    return folder
+    server = subprocess.Popen([sys.executable, "-m", "tests.allennlp_server", path], cwd=ROOT)
+    while not os.path.exists(path):
+        assert server.poll() is None
+        time.sleep(0.1)
+    yield folder
+    server.terminate()
+    server.wait()
 
 
 def run(command: str, checkout: Path) -> str:
