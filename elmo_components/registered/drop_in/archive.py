@@ -10,21 +10,13 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.models.model import _DEFAULT_WEIGHTS, Model
 from allennlp.nn.util import read_state_dict
 
-from elmo_components.checkpoints.allennlp.parameter_names import (
-    ALLENNLP,
-    PUBLISHED,
-    config_of_shapes,
-    translated,
-)
+from elmo_components.checkpoints.allennlp.fields import EMBEDDING, PUBLISHED, config_from_shapes
 from elmo_components.config import ElmoConfig
 
 __all__ = ["STOCK_LOAD", "config_in", "load_model", "weights_to_come"]
 
 # AllenNLP's own, in whose place `load_model` can stand.
 STOCK_LOAD = Model.__dict__["load"]
-
-# The parameter by which an ELMo of AllenNLP's is found among a model's.
-MARKER = "_token_embedder._char_embedding_weights"
 
 _weights_file: ContextVar[Optional[Path]] = ContextVar("_weights_file", default=None)
 
@@ -65,17 +57,14 @@ def config_in(weights: Path) -> ElmoConfig:
     `ConfigurationError` where there is none, or there are several of different sizes.
     """
     state: dict[str, Any] = read_state_dict(weights)
-    prefixes = [name[: -len(MARKER)] for name in state if name.endswith(MARKER)]
+    prefixes = [name[: -len(EMBEDDING)] for name in state if name.endswith(EMBEDDING)]
     configs = {
-        config_of_shapes(
-            translated(
-                {
-                    name[len(prefix) :]: tensor
-                    for name, tensor in state.items()
-                    if name.startswith(prefix)
-                },
-                ALLENNLP,
-            ),
+        config_from_shapes(
+            {
+                name[len(prefix) :]: tensor.shape
+                for name, tensor in state.items()
+                if name.startswith(prefix)
+            },
             PUBLISHED,
         )
         for prefix in prefixes
