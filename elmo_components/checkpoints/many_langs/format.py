@@ -130,13 +130,13 @@ def _check_kind(checkpoint: Checkpoint) -> None:
 def _check_written(written: Checkpoint, checkpoint: Checkpoint, path: Path) -> None:
     same = written.config == checkpoint.config
     for name, tensor in checkpoint.tensors.items():
-        pair = written.tensors[name], tensor.detach().cpu().float()
+        pair = [written.tensors[name], tensor.detach().cpu().float()]
         if name == CHARACTER_EMBEDDING:
             # the format has no rows for the ids of bytes, which are not in use
             first, last = slice(UNKNOWN_ID, UNKNOWN_ID + 1), slice(BEGIN_SENTENCE + 1, None)
-            pair = tuple(torch.cat([part[first], part[last]]) for part in pair)
+            pair = [torch.cat([part[first], part[last]]) for part in pair]
         # adding 1 to the forget gate rounds
         tolerance = FLOAT32_EPSILON if name.endswith(".bias") and "lstm." in name else 0.0
-        same = same and torch.allclose(*pair, rtol=tolerance, atol=tolerance)
+        same = same and torch.allclose(pair[0], pair[1], rtol=tolerance, atol=tolerance)
     if not same:
         raise CheckpointError(f"{path} did not read back as it was written")

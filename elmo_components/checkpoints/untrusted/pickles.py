@@ -12,7 +12,7 @@ import io
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Optional
@@ -227,7 +227,11 @@ def _numbers(data: bytes, storage: _Storage) -> torch.Tensor:
 class _Unpickler(pickle._Unpickler):
     """Unpickles a state dict whose tensors become `_View`s, and unknown objects `None`."""
 
-    dispatch: ClassVar = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES}
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[dict[int, Any]] = {
+        code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES
+    }
 
     def __init__(self, data: bytes) -> None:
         self._buffer = io.BytesIO(data)
