@@ -14,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "check_agreement",
+    "flattened",
     "listed",
     "mismatches",
 ]
@@ -94,7 +95,7 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
     `CheckpointError` that lists every number in which the architecture `found` at `path` differs
     from the one `wanted`.
     """
-    here, there = (_flat(config.to_options()) for config in (wanted, found))
+    here, there = (flattened(config.to_options()) for config in (wanted, found))
     differences = [
         f"{key} is {shown(there.get(key))} there, and {shown(here.get(key))} is wanted"
         for key in {**here, **there}
@@ -104,11 +105,19 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         raise CheckpointError(f"{path} holds another architecture: {'; '.join(differences)}")
 
 
-def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+def flattened(options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Returns nested objects as one.
+
+    >>> flattened({"lstm": {"dim": 16}, "version": 1})
+    {'lstm.dim': 16, 'version': 1}
+    """
     flat: dict[str, Any] = {}
     for key, value in options.items():
-        inner = _flat(value) if isinstance(value, Mapping) else {"": value}
-        flat.update({f"{key}.{name}".rstrip("."): item for name, item in inner.items()})
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": item for name, item in flattened(value).items()})
+        else:
+            flat[key] = value
     return flat
 
 

@@ -16,7 +16,7 @@ import torch
 from elmo_components import checkpoints
 from elmo_components.checkpoints import Checkpoint, CheckpointError
 from elmo_components.checkpoints.allennlp import archive as allennlp_archive
-from elmo_components.checkpoints.checkpoint import mismatches
+from elmo_components.checkpoints.checkpoint import flattened, mismatches
 from elmo_components.checkpoints.names import resolve
 from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.checkpoints.untrusted.archives import unpacked
@@ -93,7 +93,7 @@ class Inspection:
         Returns each number of the architecture under its name in `ElmoConfig`; of a word table how
         many words it has.
         """
-        return {} if self.config is None else dict(_flatten(_numbers(self.config)))
+        return {} if self.config is None else flattened(_numbers(self.config))
 
     def to_json(self) -> dict[str, Any]:
         """Returns all of it as JSON has it, with `None` for a mix's values that are not finite."""
@@ -155,14 +155,6 @@ def _numbers(config: ElmoConfig) -> dict[str, Any]:
     del numbers["char_cnn"]["words"]
     numbers["char_cnn"]["num_words"] = config.char_cnn.num_words
     return numbers
-
-
-def _flatten(numbers: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in numbers.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{path}{key}.")
-        else:
-            yield path + key, value
 
 
 def _parameters_by_part(checkpoint: Checkpoint) -> dict[str, int]:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from elmo_components.checkpoints.allennlp.fields import (
-    EMBEDDING,
+    ALLENNLP_NAMES,
+    OWN_NAMES,
     PUBLISHED,
+    Names,
     allennlp_entries,
     config_from_shapes,
+    own_entries,
 )
 from elmo_components.checkpoints.allennlp.vocabulary import read_namespace
 from elmo_components.checkpoints.checkpoint import (
@@ -23,7 +26,6 @@ from elmo_components.checkpoints.checkpoint import (
     mismatches,
 )
 from elmo_components.checkpoints.name_map import Entry, check_shapes, to_ours
-from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.checkpoints.untrusted.archives import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
@@ -39,20 +41,26 @@ logger = logging.getLogger(__name__)
 __all__ = ["load", "matches", "weights_in"]
 
 
+# How many archives may be named one in another.
+MAX_ARCHIVES = 3
+
+
 class _Kind(NamedTuple):
     """A module that holds a biLM: a parameter to find it by, its parts, its names for ours."""
 
     marker: str
     parts: tuple[str, ...]
+    names: Names
     entries: Callable[[ElmoConfig], list[Entry]]
 
 
-def _own_entries(config: ElmoConfig) -> list[Entry]:
-    return [Entry((name,), name, shape) for name, shape in parameter_shapes(config).items()]
-
-
-ALLENNLP = _Kind(EMBEDDING, ("_token_embedder.", "_elmo_lstm."), allennlp_entries)
-OWN = _Kind("lstm.forward_layers.0.input_weight", ("char_cnn.", "lstm."), _own_entries)
+ALLENNLP = _Kind(
+    ALLENNLP_NAMES.embedding,
+    ("_token_embedder.", "_elmo_lstm."),
+    ALLENNLP_NAMES,
+    allennlp_entries,
+)
+OWN = _Kind(OWN_NAMES.cell.format(0), ("char_cnn.", "lstm."), OWN_NAMES, own_entries)
 
 
 def matches(path: Path) -> bool:
@@ -112,7 +120,7 @@ def load(
             entries = kind.entries(config)
             check_shapes(entries, shapes)
             entries = [entry._replace(theirs=prefix + entry.theirs) for entry in entries]
-            output = _softmax_entries(file, prefix, config) if softmax and kind is OWN else []
+            output = _softmax_entries(file, prefix) if softmax and kind is OWN else []
             entries += output
             tensors = to_ours(entries, file.read([entry.theirs for entry in entries]).items())
             vocabulary = read_namespace(folder, settings) if output else None
@@ -152,11 +160,11 @@ def _config(
     config: Optional[ElmoConfig],
     path: Path,
 ) -> ElmoConfig:
-    """Returns the candidate whose sizes fit; else, for AllenNLP's own, what the shapes tell."""
+    """Returns the candidate whose sizes fit; else what the shapes tell."""
     fitting = [
         candidate
         for candidate in dict.fromkeys(candidates)
-        if not _problems(kind, candidate, shapes)
+        if not mismatches(shapes, {entry.theirs: entry.shape for entry in kind.entries(candidate)})
     ]
     if config in fitting:
         return config
@@ -164,12 +172,7 @@ def _config(
         raise CheckpointError("it has several options whose sizes fit. Give those of this biLM")
     if fitting:
         return fitting[0]
-    if kind is OWN:
-        # its options are in the archive, and `load` says what does not fit
-        if config is None and not candidates:
-            raise CheckpointError("it does not state the architecture of its biLM")
-        return config or candidates[0]
-    found = config_from_shapes(shapes, config or PUBLISHED)
+    found = config_from_shapes(shapes, config or PUBLISHED, kind.names)
     if config is None:
         lstm, cnn = found.lstm, found.char_cnn
         logger.warning(
@@ -180,11 +183,7 @@ def _config(
     return found
 
 
-def _problems(kind: _Kind, config: ElmoConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    return mismatches(shapes, {entry.theirs: entry.shape for entry in kind.entries(config)})
-
-
-def _softmax_entries(file: TensorFile, prefix: str, config: ElmoConfig) -> list[Entry]:
+def _softmax_entries(file: TensorFile, prefix: str) -> list[Entry]:
     # beside the biLM in a `LanguageModel`
     place = f"{prefix.removesuffix('bilm.')}softmax."
     output = [f"{place}output.{name}" for name in ("weight", "bias")]
@@ -200,7 +199,7 @@ def _softmax_entries(file: TensorFile, prefix: str, config: ElmoConfig) -> list[
     return []
 
 
-def _options_of(folder: Path, settings: Mapping[str, Any]) -> Iterator[ElmoConfig]:
+def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> Iterator[ElmoConfig]:
     """Yields the options in an archive, and those at paths on this machine that it names."""
     # an address is not fetched, as an archive may name any
     found: list[Any] = sorted(folder.glob("fta/*options_file"))
@@ -210,11 +209,16 @@ def _options_of(folder: Path, settings: Mapping[str, Any]) -> Iterator[ElmoConfi
             found.append(architecture)
         if isinstance(path, str) and os.path.isfile(path):
             found.append(Path(path))
+        # a model that was fine-tuned from an archive states its path alone
+        archive = section.get("archive_file")
+        if isinstance(archive, str) and depth < MAX_ARCHIVES and matches(Path(archive)):
+            with unpacked(Path(archive)) as inner:
+                yield from _options_of(inner, read_object(inner / CONFIG_NAME), depth + 1)
     for options in found:
         is_path = isinstance(options, Path)
         try:
             yield ElmoConfig.from_options(read_object(options) if is_path else options)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             place = options if is_path else CONFIG_NAME
             logger.warning("%s does not have the options of a biLM: %s", place, error)
 

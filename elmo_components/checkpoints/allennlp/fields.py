@@ -1,19 +1,48 @@
-"""The parameters of AllenNLP's own ELMo: their names, shapes and transforms."""
+"""The parameters of a biLM in an AllenNLP model: their names, shapes and transforms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
 from elmo_components.checkpoints.checkpoint import CheckpointError
 from elmo_components.checkpoints.name_map import Entry, Transform, cnn_entries, lstm_entries
+from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
 
-__all__ = ["EMBEDDING", "PUBLISHED", "allennlp_entries", "config_from_shapes"]
+__all__ = [
+    "ALLENNLP_NAMES",
+    "OWN_NAMES",
+    "PUBLISHED",
+    "Names",
+    "allennlp_entries",
+    "config_from_shapes",
+    "own_entries",
+]
 
-ENCODER = "_token_embedder"
-EMBEDDING = f"{ENCODER}._char_embedding_weights"
-LSTM = "_elmo_lstm"
+
+class Names(NamedTuple):
+    """The parameters whose shapes tell a biLM's sizes."""
+
+    embedding: str
+    convolution: str
+    highway: str
+    cell: str
+
+
+ALLENNLP_NAMES = Names(
+    "_token_embedder._char_embedding_weights",
+    "_token_embedder.char_conv_{}.weight",
+    "_token_embedder._highways._layers.{}.weight",
+    "_elmo_lstm.forward_layer_{}.state_linearity.weight",
+)
+OWN_NAMES = Names(
+    "char_cnn.character_embedding.weight",
+    "char_cnn.convolutions.{}.weight",
+    "char_cnn.highways.{}.carry.weight",
+    "lstm.forward_layers.{}.recurrent_weight",
+)
 
 # What shapes do not tell, as in every published ELMo. The sizes are of no model.
 PUBLISHED = ElmoConfig(
@@ -34,22 +63,29 @@ PUBLISHED = ElmoConfig(
 def allennlp_entries(config: ElmoConfig) -> list[Entry]:
     """Returns the list for AllenNLP's `_ElmoBiLm`."""
     cnn = config.char_cnn
-    ours, shape = "char_cnn.character_embedding.weight", (cnn.num_characters, cnn.embedding_size)
+    shape = (cnn.num_characters, cnn.embedding_size)
     return [
-        Entry((ours,), EMBEDDING, shape, _MASK_ROW),
-        *cnn_entries(config, f"{ENCODER}.", "char_conv_", "_projection"),
-        *lstm_entries(config, f"{LSTM}."),
+        Entry((OWN_NAMES.embedding,), ALLENNLP_NAMES.embedding, shape, _MASK_ROW),
+        *cnn_entries(config, "_token_embedder.", "char_conv_", "_projection"),
+        *lstm_entries(config, "_elmo_lstm."),
     ]
 
 
-def config_from_shapes(shapes: Mapping[str, Sequence[int]], like: ElmoConfig) -> ElmoConfig:
+def own_entries(config: ElmoConfig) -> list[Entry]:
+    """Returns the list for this package's `BiLm`."""
+    return [Entry((name,), name, shape) for name, shape in parameter_shapes(config).items()]
+
+
+def config_from_shapes(
+    shapes: Mapping[str, Sequence[int]], like: ElmoConfig, names: Names = ALLENNLP_NAMES
+) -> ElmoConfig:
     """
-    Returns the sizes of the `_ElmoBiLm` whose parameters have these shapes. What shapes do not
-    tell, which is the clips, the activation, the skip connections and the alphabet, is `like`'s.
+    Returns the sizes of the biLM whose parameters have these shapes. What shapes do not tell,
+    which is the clips, the activation, the skip connections and the alphabet, is `like`'s.
 
     # Raises
 
-    `CheckpointError` for shapes that are not such a module's.
+    `CheckpointError` for shapes that are not a biLM's.
     """
 
     def numbered(name: str) -> list[Sequence[int]]:
@@ -58,17 +94,14 @@ def config_from_shapes(shapes: Mapping[str, Sequence[int]], like: ElmoConfig) ->
             found.append(shapes[name.format(len(found))])
         return found
 
-    cells = numbered(f"{LSTM}.forward_layer_{{}}.state_linearity.weight")
+    cells = numbered(names.cell)
     try:
         return ElmoConfig(
             char_cnn=replace(
                 like.char_cnn,
-                embedding_size=shapes[EMBEDDING][1],
-                filters=tuple(
-                    (width, number)
-                    for number, _, width in numbered(f"{ENCODER}.char_conv_{{}}.weight")
-                ),
-                num_highway_layers=len(numbered(f"{ENCODER}._highways._layers.{{}}.weight")),
+                embedding_size=shapes[names.embedding][1],
+                filters=tuple((width, number) for number, _, width in numbered(names.convolution)),
+                num_highway_layers=len(numbered(names.highway)),
             ),
             lstm=replace(
                 like.lstm,

@@ -40,28 +40,16 @@ MAX_DICTIONARY = 1 << 24
 # The sizes that the original's package brings under these names, which published models name and
 # do not hold.
 PACKAGED_NAMES = ("cnn_50_100_512_4096_sample.json", "cnn_0_100_512_4096_sample.json")
+_LSTM_SIZES = {"projection_dim": 512, "cell_clip": 3, "proj_clip": 3, "dim": 4096, "n_layers": 2}
+_FILTERS = [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]]
+_EMBEDDER_SIZES = {"word_dim": 100, "char_dim": 50, "max_characters_per_token": MAX_CHARACTERS}
 PACKAGED: Mapping[str, Any] = {
-    "encoder": {
-        "name": "elmo",
-        "projection_dim": 512,
-        "cell_clip": 3,
-        "proj_clip": 3,
-        "dim": 4096,
-        "n_layers": 2,
-    },
+    "encoder": {"name": "elmo", **_LSTM_SIZES},
     "token_embedder": {
-        "name": "cnn",
-        "activation": "relu",
-        "filters": [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]],
-        "n_highway": 2,
-        "word_dim": 100,
-        "char_dim": 50,
-        "max_characters_per_token": MAX_CHARACTERS,
+        **{"name": "cnn", "activation": "relu", "filters": _FILTERS, "n_highway": 2},
+        **_EMBEDDER_SIZES,
     },
 }
-
-_ENCODER_KEYS = ("projection_dim", "cell_clip", "proj_clip", "dim", "n_layers")
-_EMBEDDER_KEYS = ("word_dim", "char_dim", "max_characters_per_token")
 _CNN_KEYS = ("activation", "filters", "n_highway")
 
 
@@ -78,8 +66,8 @@ def read_config(folder: Path) -> tuple[ElmoConfig, list[str]]:
     path = folder / CONFIG_NAME
     try:
         sizes = _find_sizes(folder)
-        encoder = _section(sizes, "encoder", "elmo", _ENCODER_KEYS)
-        embedder = _section(sizes, "token_embedder", "cnn", _EMBEDDER_KEYS)
+        encoder = _section(sizes, "encoder", "elmo", [*_LSTM_SIZES])
+        embedder = _section(sizes, "token_embedder", "cnn", [*_EMBEDDER_SIZES])
         characters: list[str] = []
         cnn: Mapping[str, Any] = {"activation": "relu", "filters": [], "n_highway": 0}
         # by words alone if 0

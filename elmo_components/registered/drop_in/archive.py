@@ -10,7 +10,11 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.models.model import _DEFAULT_WEIGHTS, Model
 from allennlp.nn.util import read_state_dict
 
-from elmo_components.checkpoints.allennlp.fields import EMBEDDING, PUBLISHED, config_from_shapes
+from elmo_components.checkpoints.allennlp.fields import (
+    ALLENNLP_NAMES,
+    PUBLISHED,
+    config_from_shapes,
+)
 from elmo_components.config import ElmoConfig
 
 __all__ = ["STOCK_LOAD", "config_in", "load_model", "weights_to_come"]
@@ -57,7 +61,8 @@ def config_in(weights: Path) -> ElmoConfig:
     `ConfigurationError` where there is none, or there are several of different sizes.
     """
     state: dict[str, Any] = read_state_dict(weights)
-    prefixes = [name[: -len(EMBEDDING)] for name in state if name.endswith(EMBEDDING)]
+    marker = ALLENNLP_NAMES.embedding
+    prefixes = [name[: -len(marker)] for name in state if name.endswith(marker)]
     configs = {
         config_from_shapes(
             {

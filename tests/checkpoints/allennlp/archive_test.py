@@ -9,6 +9,7 @@ import pickle
 import shutil
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -155,6 +156,30 @@ def test_our_embedder_comes_back_to_the_last_bit(tmp_path: Path, tiny_folder: Pa
     assert found.config == expected.config and found.vocabulary is None
     assert found.tensors.keys() == expected.tensors.keys()
     assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_model_fine_tuned_from_an_archive_is_read(
+    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture, is_there: bool
+) -> None:
+    # AllenNLP's `from_archive` states the first archive's path alone
+    embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
+    first, model = archived(tmp_path / "first", tagger({"elmo": embedder}))
+    tuned = Path(shutil.copytree(first, tmp_path / "tuned"))
+    settings = {"model": {"type": "from_archive", "archive_file": f"{first}/model.tar.gz"}}
+    (tuned / "config.json").write_text(json.dumps(settings))
+    if not is_there:
+        shutil.rmtree(first)
+    found = load(tuned)
+    expected = load(tiny_folder).config
+    if is_there:
+        assert found.config == expected and not caplog.text
+    else:
+        assert "taken as published" in caplog.text
+        lstm = replace(expected.lstm, cell_clip=3.0, projection_clip=3.0)
+        assert found.config == replace(expected, lstm=lstm)
+    state = model.get_submodule("text_field_embedder.token_embedder_elmo._elmo.bilm").state_dict()
+    assert all(torch.equal(found.tensors[name], state[name]) for name in found.tensors)
 
 
 def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> None:
