@@ -11,7 +11,7 @@ import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import pytest
 import torch
@@ -235,55 +235,31 @@ class Harm:
 
 
 CONFIG = member("config.json", b"{}")
-HUGE = 1 << 40
 
 
+# fixtures/broken/archives has more
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (tar(member("../outside.txt", b"text")), r"'\.\./outside\.txt' would lie outside of it"),
         (tar(member("vocabulary/../../o.txt", b"t")), "would lie outside of it"),
-        (tar(member("/tmp/outside.txt", b"text")), "'/tmp/outside.txt' would lie outside of it"),
-        (
-            tar(member("weights.th", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
-            "'weights.th' must be a file or a folder",
-        ),
         (
             tar(CONFIG, member("weights.th", type=tarfile.LNKTYPE, linkname="config.json")),
             "must be a file or a folder",
-        ),
-        (tar(member("weights.th", type=tarfile.FIFOTYPE)), "must be a file or a folder"),
-        (tar(CONFIG, CONFIG), r"must hold 'config\.json' once"),
-        (
-            tar(member("weights.th", b"text", size=HUGE)),
-            f"has {HUGE:,} bytes; an archive of its size",
         ),
         (
             tar(CONFIG, member("weights.th", b"", size=1 << 27)),
             "an archive of its size may have",
         ),
         (tar(member("x", bytes(6 << 20), type=tarfile.XHDTYPE)), "a header must be shorter"),
-        (
-            tar(member("x", bytes(6 << 20), type=tarfile.GNUTYPE_LONGNAME)),
-            "a header must be shorter",
-        ),
+        (tar(member("x", bytes(6 << 20), type=tarfile.GNUTYPE_LONGNAME)), "a header must be"),
+        (tar(*[member("x", bytes(9), type=tarfile.XHDTYPE)] * 5000), "must be a whole"),
+        (tar(CONFIG) + bytes(70 << 20), "it has more than 67,108,864 bytes"),
         (b"no tar at all, but long enough to be read as the header of one" * 20, "must be a whole"),
         (tar(CONFIG), r"has no config\.json or no weights\.th or best\.th"),
         (tar(member("weights.th", b"text")), r"has no config\.json or no weights\.th"),
         (tar(CONFIG, member("weights.th", b"text")), "cannot be used: "),
         (tar(member("config.json", b"["), member("weights.th")), "must be JSON: Expecting value"),
-        (
-            tar(member("config.json", b"[]"), member("weights.th")),
-            "must hold an object; found list",
-        ),
-        (
-            tar(member("config.json", b"[" * 100_000), member("weights.th")),
-            r"config\.json must be JSON: .*nested",
-        ),
-        (
-            tar(member("config.json", b" " * (17 << 20)), member("weights.th")),
-            r"config\.json must be JSON: .*at most",
-        ),
+        (tar(member("config.json", b"[]"), member("weights.th")), "an object; found list"),
     ],
 )
 def test_a_hostile_archive_is_an_error_and_writes_nothing(
@@ -301,10 +277,8 @@ def test_a_hostile_archive_is_an_error_and_writes_nothing(
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == [path]
 
 
-@pytest.mark.parametrize("kept", [2, 10, 100, 5000, -1])
-def test_a_truncated_archive_is_an_error(
-    tmp_path: Path, tiny_folder: Path, kept: Optional[int]
-) -> None:
+@pytest.mark.parametrize("kept", [100, -1])
+def test_a_truncated_archive_is_an_error(tmp_path: Path, tiny_folder: Path, kept: int) -> None:
     folder, _ = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
     path = folder / "model.tar.gz"
     path.write_bytes(path.read_bytes()[:kept])
