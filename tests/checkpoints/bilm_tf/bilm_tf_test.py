@@ -316,7 +316,7 @@ def test_a_vocabulary_that_lines_cannot_hold_leaves_what_was_there(folder: Path)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     checkpoint = with_softmax(folder, 3)
     words = ("fine", " not", "!!!MAXTERMID")
-    with pytest.raises(CheckpointError, match=r"vocab\.txt cannot hold ' not', '!!!MAXTERMID'"):
+    with pytest.raises(CheckpointError, match=r"vocab\.txt cannot hold ' not'; '!!!MAXTERMID'"):
         save(replace(checkpoint, vocabulary=words), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
