@@ -1,4 +1,4 @@
-"""Checkpoints of biLMs in every known format: which one a file is, reading it, writing it."""
+"""Reads and writes checkpoints of biLMs in every known format, and tells formats apart."""
 
 import os
 from pathlib import Path
@@ -17,18 +17,16 @@ from elmo_components.config import ElmoConfig
 __all__ = ["Checkpoint", "CheckpointError", "identify", "load", "read_options", "save"]
 
 FORMATS = (native, many_langs, bilm_tf, allennlp_archive)
-# What a folder can be written as.
 FOLDER_FORMATS = {"bilm_tf": bilm_tf.save, "many_langs": many_langs.save}
 
 
 def identify(path: Union[str, os.PathLike]) -> ModuleType:
     """
-    Returns the module of the format of what stands at `path`, which may be an address or a name
-    too: see `load`.
+    Returns the module of the format of the checkpoint at a path, address or name; see `load`.
 
     # Raises
 
-    `FileNotFoundError` when nothing is there, `CheckpointError` when it is of no known format.
+    `FileNotFoundError` if there is nothing, `CheckpointError` if its format is not known.
     """
     return _format_of(resolve(path))
 
@@ -42,20 +40,19 @@ def load(
     # Parameters
 
     path : `Union[str, os.PathLike]`
-        A .safetensors file, an HDF5 file of weights, a folder or a zip that holds options and
-        weights, an ELMoForManyLangs model, or an AllenNLP archive or training folder; the
-        `https://` address of one of these, or the name of one in `names.SHIPPED` or
-        `names.PUBLISHED`. What is downloaded is kept in the cache of the `cached_path` package, and
-        HDF5 weights' options come along.
+        A .safetensors file, an HDF5 file of weights, a folder or a zip with options and weights,
+        an ELMoForManyLangs model, or an AllenNLP archive or training folder; the `https://`
+        address of one of these, or a name in `names.SHIPPED` or `names.PUBLISHED`. Downloads go
+        to the cache of the `cached_path` package; the options of HDF5 weights are downloaded too.
     config : `Optional[ElmoConfig]`
         The architecture it must have; `None` for the one that is found with it.
     softmax : `bool`
-        Whether the softmax and its vocabulary are read too, where they are there. Embedding needs
-        neither, and they may be larger than all the rest.
+        Whether to read the softmax and its vocabulary too, if present. Embedding does not need
+        them, and they may be larger than the biLM.
 
     # Raises
 
-    `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
+    `FileNotFoundError`, or `CheckpointError` that lists all defects of the file.
     """
     path = resolve(path, options_needed=config is None)
     checkpoint = _format_of(path).load(path, config, softmax=softmax)
@@ -66,7 +63,7 @@ def load(
 
 def read_options(path: Union[str, os.PathLike]) -> ElmoConfig:
     """
-    Returns the numbers in the `options.json` at a path or an address.
+    Returns the sizes in the `options.json` at a path or an address.
 
     # Raises
 
@@ -84,17 +81,15 @@ def save(
     folder_format: str = "bilm_tf",
 ) -> None:
     """
-    Writes a checkpoint, to a file in the package's own format where `path` ends in
-    .safetensors, else to a folder.
+    Writes a checkpoint: to one file if `path` ends in .safetensors, else to a folder.
 
     # Parameters
 
     dtype : `torch.dtype`
-        How numbers are stored: float32; or float16, in the package's own format only, which halves
-        the file and rounds them.
+        float32; or float16, for a .safetensors file, which halves its size and rounds the values.
     folder_format : `str`
-        "bilm_tf" for `options.json`, `weights.hdf5` and, where the vocabulary is known,
-        `vocab.txt`; "many_langs" for the files of ELMoForManyLangs.
+        "bilm_tf" for `options.json`, `weights.hdf5` and, if the vocabulary is known, `vocab.txt`;
+        "many_langs" for the files of ELMoForManyLangs.
 
     # Raises
 
@@ -120,7 +115,7 @@ def _format_of(path: Path) -> ModuleType:
         if checkpoint_format.matches(path):
             return checkpoint_format
     raise CheckpointError(
-        f"{path} is of no known format: it must be a .safetensors file of this package, an HDF5 "
-        "file of weights with its options beside it, a folder or a zip with such a pair or with an "
-        "ELMoForManyLangs model, or an AllenNLP model.tar.gz or the folder of a training"
+        f"{path} is of no known format. It must be a .safetensors file of this package, HDF5 "
+        "weights with options, a folder or a zip of these or of an ELMoForManyLangs model, or an "
+        "AllenNLP model.tar.gz or training folder"
     )

@@ -1,54 +1,56 @@
-"""What every checkpoint format reads and writes: a biLM's numbers and its named tensors."""
+"""A biLM outside any module: what every checkpoint format reads and writes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 import torch
 
+from elmo_components.alphabet import shown
 from elmo_components.config import ElmoConfig
 
 __all__ = [
+    "SOFTMAX_NAMES",
     "Checkpoint",
     "CheckpointError",
-    "brief",
     "check_agreement",
+    "flattened",
     "listed",
-    "misfits",
+    "mismatches",
 ]
 
-# The softmax over the next word, which is there in pre-training and may be absent after it.
+# The softmax over the next word, which pre-training needs.
 SOFTMAX_NAMES = ("softmax.weight", "softmax.bias")
 
-# How much of a string an error shows, and how many of a file's defects.
-MAX_SHOWN = 30
+# How many defects an error lists, and how many characters of each.
 MAX_LISTED = 100
 MAX_PROBLEM = 300
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be read, or does not hold what it must; the message names what."""
+    """A checkpoint cannot be read or written. The message names the file and every defect."""
 
 
-@dataclass(frozen=True)
+# tensors have no equality as a whole
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """
-    A biLM outside of any module.
+    A biLM's sizes and tensors.
 
     # Parameters
 
     config : `ElmoConfig`
-        Its numbers.
+        Its sizes.
     tensors : `Mapping[str, torch.Tensor]`
         Its parameters under `BiLm`'s names, and the softmax's if present: "softmax.weight" of
         shape (words, hidden_size), "softmax.bias" of shape (words,).
     vocabulary : `Optional[tuple[str, ...]]`
         The softmax's words in the order of its rows, which in bilm-tf's files begin with "</S>",
-        "<S>", "<UNK>"; `None` where they are not known.
+        "<S>", "<UNK>"; `None` if they are not known.
 
     # Raises
 
-    `CheckpointError` for half a softmax, or a vocabulary without a softmax of as many words.
+    `CheckpointError` for half a softmax, or a vocabulary of another size than the softmax.
     """
 
     config: ElmoConfig
@@ -74,7 +76,7 @@ class Checkpoint:
 
     @property
     def num_words(self) -> int:
-        """How many words the softmax has; 0 without one."""
+        """The number of words of the softmax; 0 without one."""
         weight = self.tensors.get(SOFTMAX_NAMES[0])
         return 0 if weight is None else len(weight)
 
@@ -90,63 +92,63 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
     """
     # Raises
 
-    `CheckpointError` that lists every number in which what was `found` at `path` and what was
-    `wanted` differ.
+    `CheckpointError` that lists every number in which the architecture `found` at `path` differs
+    from the one `wanted`.
     """
-    found_numbers, wanted_numbers = (
-        dict(_flatten(config.to_options())) for config in (found, wanted)
-    )
+    here, there = (flattened(config.to_options()) for config in (wanted, found))
     differences = [
-        f"{key} is {brief(found_numbers.get(key))} there, and "
-        f"{brief(wanted_numbers.get(key))} is wanted"
-        # an alphabet need not be in both
-        for key in {**wanted_numbers, **found_numbers}
-        if found_numbers.get(key) != wanted_numbers.get(key)
+        f"{key} is {shown(there.get(key))} there, and {shown(here.get(key))} is wanted"
+        for key in {**here, **there}
+        if here.get(key) != there.get(key)
     ]
     if differences:
-        raise CheckpointError(f"{path} holds another architecture: " + "; ".join(differences))
+        raise CheckpointError(f"{path} holds another architecture: {'; '.join(differences)}")
 
 
-def misfits(tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
-    """Returns, in words, every name missing or left over in `tensors` and every other shape."""
-    problems = [f"{name} is missing" for name in shapes if name not in tensors]
-    problems += [f"{name} is not a parameter" for name in tensors if name not in shapes]
-    problems += [
-        f"{name} is of shape {tuple(tensors[name].shape)}, not {tuple(shape)}"
-        for name, shape in shapes.items()
-        if name in tensors and tensors[name].shape != tuple(shape)
-    ]
+def flattened(options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Returns nested objects as one.
+
+    >>> flattened({"lstm": {"dim": 16}, "version": 1})
+    {'lstm.dim': 16, 'version': 1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": item for name, item in flattened(value).items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def mismatches(
+    found: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[int]]
+) -> list[str]:
+    """
+    Returns, in words, every tensor that is missing, left over or of another shape. A size of -1 in
+    `wanted` stands for any.
+    """
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{name} is not a parameter" for name in found if name not in wanted]
+    for name, shape in wanted.items():
+        sizes = tuple(found.get(name, shape))
+        if len(sizes) != len(shape) or any(
+            size not in (-1, found_size) for size, found_size in zip(shape, sizes)
+        ):
+            problems.append(f"{name} is of shape {sizes}, not {tuple(shape)}")
     return problems
 
 
 def listed(problems: Sequence[str]) -> str:
-    """Returns the defects of a file as one text, which is not longer than can be read."""
-    shown = [
+    """Returns the defects of a file as one printable text of limited length."""
+    shortened = [
         problem if len(problem) <= MAX_PROBLEM else f"{problem[:MAX_PROBLEM]}..."
         for problem in problems[:MAX_LISTED]
     ]
-    more = len(problems) - len(shown)
-    text = "; ".join(shown + ([f"and {more:,} more"] if more else []))
-    if text.isprintable():
-        return text
-    # a name may have what no terminal should be sent
+    more = len(problems) - len(shortened)
+    text = "; ".join(shortened + ([f"and {more:,} more"] if more else []))
+    # a name in a file may have control characters
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in text
     )
-
-
-def brief(value: object) -> str:
-    """Returns what an error shows of a value."""
-    # an alphabet may have thousands of characters
-    if isinstance(value, str) and len(value) > MAX_SHOWN:
-        return f"{value[:MAX_SHOWN]!r}... of {len(value)} characters"
-    return repr(value)
-
-
-def _flatten(options: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{path}{key}.")
-        else:
-            yield path + key, value

@@ -1,4 +1,4 @@
-"""Files at addresses, each downloaded whole once into the cache of the `cached_path` package."""
+"""Downloads files into the cache of the `cached_path` package, and checks that they are whole."""
 
 import hashlib
 import http.client
@@ -13,48 +13,49 @@ from pathlib import Path
 from typing import Optional
 from urllib.parse import urlparse
 
+from elmo_components.checkpoints.atomic import atomic_write
 from elmo_components.checkpoints.checkpoint import CheckpointError
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["base_name", "fetch", "is_address"]
 
-# The folder in the cache where files that were checked stand under their own names.
+# The folder in the cache for checked files, under their own names.
 FOLDER = "elmo_components"
-# How long to wait for a server to say how large a file is, in seconds.
-PATIENCE = 30.0
+# In seconds, for a server to state a file's size.
+TIMEOUT = 30.0
 BLOCK = 1 << 20
 
 
 def is_address(source: str) -> bool:
-    """Whether `source` is an address from which files are downloaded."""
+    """Whether `source` is an address to download from."""
     return source.startswith(("https://", "http://"))
 
 
 def base_name(address: str) -> str:
-    """Returns the name of the file at an address, of which only plain characters stay."""
+    """Returns the name of the file at an address, with plain characters only."""
     name = urlparse(address).path.rpartition("/")[2]
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
 
 
 def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] = None) -> Path:
     """
-    Returns where the file at an address is on this machine, under its own name; it is downloaded
-    unless it is in the cache. Without a network, what is in the cache is taken.
+    Returns the path of the file at an address on this machine. Downloads it unless it is in the
+    cache. Without a network the file in the cache is used.
 
     # Parameters
 
     address : `str`
         An `https://` or `http://` address.
     sha256 : `Optional[str]`
-        What it must have; `None` where that is not known.
+        The expected one, if known.
     beside : `Optional[Path]`
-        A file that was fetched before, in whose folder it is wanted.
+        A file that was fetched before, in whose folder to put this one.
 
     # Raises
 
-    `CheckpointError` for what cannot be downloaded, is shorter than the server says, or has another
-    sha256; nothing of it stays in the cache.
+    `CheckpointError` for a file that cannot be downloaded, is shorter than the server says, or has
+    another sha256. It is then removed from the cache.
     """
     try:
         cached = _cached(address)
@@ -102,10 +103,10 @@ def _problem(path: Path, address: str, sha256: Optional[str], *, is_new: bool) -
 def _declared_size(address: str) -> Optional[int]:
     request = urllib.request.Request(address, method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             size = response.headers.get("Content-Length", "")
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        logger.warning("%s: its size could not be asked for: %s", address, error)
+        logger.warning("%s: the server did not state its size: %s", address, error)
         return None
     return int(size) if size.isdecimal() else None
 
@@ -119,15 +120,10 @@ def _sha256(path: Path) -> str:
 
 
 def _place(cached: Path, place: Path) -> None:
-    """Gives a file in the cache its own name, without a second copy where that can be."""
+    """Gives a file in the cache its own name, by a link if the file system has links."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
+    with atomic_write(place) as temporary:
         try:
             os.link(cached, temporary)
         except OSError:
-            # some file systems have no links
             shutil.copyfile(cached, temporary)
-        os.replace(temporary, place)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: at a path, at an address, or under the name of one that is known."""
+"""Finds a checkpoint by its path, its address, or its name."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ __all__ = ["ENGLISH", "PUBLISHED", "SHIPPED", "Published", "resolve"]
 
 # weights/README.md is its card
 ENGLISH = "english"
-# Those that come with the package.
+# those in the package
 SHIPPED = {ENGLISH: Path(__file__).parent.parent / "weights" / "english.safetensors"}
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
@@ -27,9 +27,9 @@ class Published(NamedTuple):
     # Parameters
 
     weights, options : `str`
-        The addresses of its two files.
+        The addresses of its two files; "" for no options.
     sha256 : `Optional[str]`
-        That of the weights, where it is known.
+        The weights', if known.
     """
 
     weights: str
@@ -67,21 +67,19 @@ PUBLISHED = {
 
 def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) -> Path:
     """
-    Returns where a checkpoint is on this machine. What stands at the path `source` comes first;
-    then an address, whose file is downloaded unless it is in the cache; then the name of one that
-    comes with the package or is published. Beside HDF5 weights their options are put.
+    Returns the path of a checkpoint on this machine, downloading it if needed. An existing path
+    takes precedence over a name. The options of HDF5 weights are put beside them.
 
     # Parameters
 
     source : `Union[str, os.PathLike]`
         A path, an `https://` or `http://` address, or a name in `SHIPPED` or `PUBLISHED`.
     options_needed : `bool`
-        Whether weights whose options cannot be had are an error, and not only a warning.
+        Whether missing options of HDF5 weights are an error; else they are a warning.
 
     # Raises
 
-    `FileNotFoundError` where it is none of these; `CheckpointError` for a file that cannot be
-    downloaded whole.
+    `FileNotFoundError` for none of these; `CheckpointError` for a failed download.
     """
     # an address may be too long for a path
     if os.path.exists(source):
@@ -94,18 +92,18 @@ def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) ->
     if name in SHIPPED:
         if not SHIPPED[name].exists():
             raise FileNotFoundError(
-                f"The checkpoint {name!r} must come with the package, at {SHIPPED[name]}, where "
-                "there is none; install the package anew, or give the path of another"
+                f"The checkpoint {name!r} must come with the package, at {SHIPPED[name]}. "
+                "Reinstall the package, or give the path of another"
             )
         return SHIPPED[name]
     raise FileNotFoundError(
-        f"There is no checkpoint at {source}, nor is that an address, or one of the names "
+        f"There is no checkpoint at {source}. Give a path, an address, or one of the names "
         f"{', '.join(map(repr, [*SHIPPED, *PUBLISHED]))}"
     )
 
 
 def _published_at(address: str) -> Published:
-    """Returns what is known of an address; where nothing is, its options as names usually go."""
+    """Returns what is known of an address; of an unknown one, the usual address of its options."""
     for published in PUBLISHED.values():
         if published.weights == address:
             return published
@@ -128,5 +126,5 @@ def _downloaded(published: Published, options_needed: bool) -> Path:
                     f"The options of {base_name(published.weights)} must be at "
                     f"{published.options}, or be given: {error}"
                 ) from error
-            logger.warning("The options are taken as given, and not compared: %s", error)
+            logger.warning("The given options are not compared to published ones: %s", error)
     return weights

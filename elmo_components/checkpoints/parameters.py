@@ -1,4 +1,4 @@
-"""The names and shapes of a biLM's parameters, from its numbers alone: no module is built."""
+"""The names and shapes of a biLM's parameters, without building a module."""
 
 from elmo_components.config import ElmoConfig
 
@@ -7,10 +7,10 @@ __all__ = ["parameter_shapes"]
 
 def parameter_shapes(config: ElmoConfig) -> dict[str, tuple[int, ...]]:
     """
-    Returns the shape of each parameter of a `BiLm` with these numbers, under its name there.
+    Returns the shape of each parameter of a `BiLm` of these sizes, by name.
 
-    A file may name any sizes. Its tensors are held to these shapes before a module of such sizes
-    takes its memory.
+    A file may declare any sizes. Its tensors are compared to these shapes before a module of such
+    sizes is built.
     """
     cnn, lstm = config.char_cnn, config.lstm
     hidden, cell, filters = lstm.hidden_size, lstm.cell_size, cnn.num_filters

@@ -1,13 +1,13 @@
-"""bilm-tf's `vocab.txt`: the words of a softmax, one a line, in the order of its rows."""
+"""bilm-tf's `vocab.txt`: the words of a softmax, one per line, in the order of its rows."""
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from elmo_components.checkpoints.checkpoint import CheckpointError
+from elmo_components.checkpoints.atomic import atomic_write
+from elmo_components.checkpoints.checkpoint import CheckpointError, listed
 
 __all__ = [
     "VOCABULARY_NAME",
@@ -18,18 +18,18 @@ __all__ = [
 ]
 
 VOCABULARY_NAME = "vocab.txt"
-# Over two million words, and what they take in bytes, inflated where they come in a `.gz`.
+# Over two million words, and their bytes, decompressed.
 MAX_WORDS = 1 << 22
 MAX_BYTES = 1 << 25
 
-# A line of some old files that bilm-tf passes over (`bilm/data.py`): it is no word and has no row.
+# A line of some old files that bilm-tf skips (`bilm/data.py`). It has no row.
 NO_WORD = "!!!MAXTERMID"
 
 
 def find_vocabulary(folder: Path) -> Optional[Path]:
     """
     Returns the `vocab.txt` in a folder, else the `vocab.txt.gz` of simple_elmo, else the only
-    `*vocab*.txt`; `None` where there is none.
+    `*vocab*.txt`; `None` if there is none.
 
     # Raises
 
@@ -49,7 +49,7 @@ def find_vocabulary(folder: Path) -> Optional[Path]:
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """
-    Returns the words of a file as bilm-tf reads them: each line without white space around it.
+    Returns the words of a file as bilm-tf does: each line without white space around it.
 
     # Raises
 
@@ -81,24 +81,23 @@ def _contents(path: Path) -> bytes:
 
 def save_vocabulary(words: tuple[str, ...], path: Path) -> None:
     """
-    Writes a word a line.
+    Writes a word per line.
 
     # Raises
 
     `CheckpointError` that lists the words that a line cannot hold.
     """
     unfit = [
-        word
+        repr(word)
         for word in words
         if word.strip() != word or "\n" in word or "\r" in word or word == NO_WORD
     ]
     if unfit:
-        raise CheckpointError(f"A line of {path.name} cannot hold {', '.join(map(repr, unfit))}")
+        raise CheckpointError(f"A line of {path.name} cannot hold {listed(unfit)}")
     write_vocabulary(words, path)
 
 
 def write_vocabulary(words: Iterable[str], path: Path) -> None:
-    """Writes a word a line, the first having id 0, as bilm-tf and AllenNLP read them."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
-    os.replace(temporary, path)
+    """Writes a word per line, as bilm-tf and AllenNLP read them: the first has the id 0."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))

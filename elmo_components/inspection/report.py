@@ -16,12 +16,12 @@ import torch
 from elmo_components import checkpoints
 from elmo_components.checkpoints import Checkpoint, CheckpointError
 from elmo_components.checkpoints.allennlp import archive as allennlp_archive
-from elmo_components.checkpoints.checkpoint import misfits
+from elmo_components.checkpoints.checkpoint import flattened, mismatches
 from elmo_components.checkpoints.names import resolve
 from elmo_components.checkpoints.parameters import parameter_shapes
-from elmo_components.checkpoints.untrusted.archives import WEIGHTS_NAMES, unpacked
+from elmo_components.checkpoints.untrusted.archives import unpacked
 from elmo_components.checkpoints.untrusted.json_text import parse_json
-from elmo_components.checkpoints.untrusted.pickles import read_chosen_tensors
+from elmo_components.checkpoints.untrusted.pickles import TensorFile
 from elmo_components.config import ElmoConfig
 from elmo_components.inspection.mixes import Mix, find_mixes, is_of_mix
 
@@ -93,7 +93,7 @@ class Inspection:
         Returns each number of the architecture under its name in `ElmoConfig`; of a word table how
         many words it has.
         """
-        return {} if self.config is None else dict(_flatten(_numbers(self.config)))
+        return {} if self.config is None else flattened(_numbers(self.config))
 
     def to_json(self) -> dict[str, Any]:
         """Returns all of it as JSON has it, with `None` for a mix's values that are not finite."""
@@ -123,7 +123,9 @@ def inspect(path: Union[str, os.PathLike]) -> Inspection:
         with _collected_warnings(remarks):
             # downloads it where it is an address
             place = resolve(path)
-            name = checkpoints.identify(place).__name__.rpartition(".")[2]
+            name = (
+                checkpoints.identify(place).__name__.rpartition("checkpoints.")[2].replace(".", "_")
+            )
             languages = _languages(place, remarks)
             checkpoint = checkpoints.load(place, softmax=True)
             mixes = tuple(_mixes_at(place))
@@ -155,14 +157,6 @@ def _numbers(config: ElmoConfig) -> dict[str, Any]:
     return numbers
 
 
-def _flatten(numbers: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in numbers.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{path}{key}.")
-        else:
-            yield path + key, value
-
-
 def _parameters_by_part(checkpoint: Checkpoint) -> dict[str, int]:
     counts: Counter[str] = Counter()
     order = [*parameter_shapes(checkpoint.config), *checkpoint.tensors]
@@ -174,7 +168,8 @@ def _parameters_by_part(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _problems(checkpoint: Checkpoint, mixes: Iterable[Mix]) -> list[str]:
-    problems = misfits(checkpoint.without_softmax().tensors, parameter_shapes(checkpoint.config))
+    shapes = {name: tensor.shape for name, tensor in checkpoint.without_softmax().tensors.items()}
+    problems = mismatches(shapes, parameter_shapes(checkpoint.config))
     for name, tensor in checkpoint.tensors.items():
         if not torch.isfinite(tensor).all():
             problems.append(f"{name} has values that are not finite")
@@ -223,8 +218,10 @@ def _mixes_at(path: Path) -> list[Mix]:
     if not allennlp_archive.matches(path):
         return []
     with unpacked(path) as folder:
-        weights = next(folder / name for name in WEIGHTS_NAMES if (folder / name).is_file())
-        return find_mixes(read_chosen_tensors(weights, lambda shapes: [*filter(is_of_mix, shapes)]))
+        weights = allennlp_archive.weights_in(folder)
+        assert weights is not None
+        file = TensorFile(weights)
+        return find_mixes(file.read([*filter(is_of_mix, file.shapes)]))
 
 
 def _languages(path: Path, remarks: list[str]) -> tuple[str, ...]:

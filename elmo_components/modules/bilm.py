@@ -7,7 +7,7 @@ from torch import nn
 
 from elmo_components.alphabet import MAX_CHARACTERS
 from elmo_components.characters import sentence_marks, word_numbers
-from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, misfits
+from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
 from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.modules.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.modules.lstm import ElmoLstm, LstmState, sentence_lengths
@@ -115,7 +115,8 @@ class BiLm(nn.Module):
         """
         tensors = checkpoint.without_softmax().tensors
         shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
-        problems = misfits(tensors, shapes)
+        found = {name: tensor.shape for name, tensor in tensors.items()}
+        problems = mismatches(found, shapes)
         if problems:
             raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
         self.load_state_dict(tensors)

@@ -1,4 +1,4 @@
-"""Tests of checkpoints/names.py and checkpoints/download.py, with a server on this machine."""
+"""Tests names and downloads of checkpoints, with a server on this machine."""
 
 import hashlib
 import logging
@@ -187,7 +187,7 @@ def test_options_that_are_not_there_are_a_warning_where_they_are_given(
     config = checkpoints.load(tiny_folder).config
     with caplog.at_level(logging.WARNING):
         assert checkpoints.load(f"{address}/{WEIGHTS}", config).config == config
-    assert f"taken as given, and not compared: {address}/{OPTIONS}" in caplog.text
+    assert f"given options are not compared to published ones: {address}/{OPTIONS}" in caplog.text
 
 
 def test_a_name_that_comes_with_the_package_is_its_file(
@@ -213,7 +213,7 @@ def test_a_path_comes_before_a_name(
 
 def test_what_is_no_path_and_no_name_is_an_error_that_lists_the_names() -> None:
     wanted = "'english', 'small', 'medium', 'original', 'original-5.5b', 'pubmed', 'portuguese'"
-    with pytest.raises(FileNotFoundError, match=f"no checkpoint at smal, .*{wanted}"):
+    with pytest.raises(FileNotFoundError, match=f"no checkpoint at smal. .*{wanted}"):
         resolve("smal")
 
 

@@ -180,8 +180,8 @@ def test_options_that_disagree_and_what_is_missing_or_left_over_are_problems(fol
     (problem,) = found.problems
     for part in (
         "CNN_proj/b_proj is missing",
-        "more is not a part",
-        "the options ask for (16, 48)",
+        "more is not a parameter",
+        "not (16, 48)",
     ):
         assert part in problem
 

@@ -1,1 +1,1 @@
-"""AllenNLP archives and training folders: finding the ELMo in a model that others trained."""
+"""AllenNLP archives and training folders: the biLM in a trained model, read without AllenNLP."""

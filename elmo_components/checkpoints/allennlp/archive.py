@@ -1,74 +1,79 @@
 """
-AllenNLP archives and training folders: the biLM in a trained model, without AllenNLP.
-
-It may be of AllenNLP's own ELMo, of this package's components, or of a language model of
-allennlp-models; `docs/formats.md` says what of each is read.
+AllenNLP archives and training folders, read without AllenNLP: the biLM of this package's
+components, or of AllenNLP's own ELMo.
 """
 
 import logging
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-import torch
-
-from elmo_components.checkpoints.allennlp.contextualizer import contextualizer_config
-from elmo_components.checkpoints.allennlp.parameter_names import (
-    ALLENNLP,
-    CONTEXTUALIZER,
-    OURS,
+from elmo_components.checkpoints.allennlp.fields import (
+    ALLENNLP_NAMES,
+    OWN_NAMES,
     PUBLISHED,
-    SOFTMAX,
-    Rule,
-    config_of_shapes,
-    translated,
+    Names,
+    allennlp_entries,
+    config_from_shapes,
+    own_entries,
 )
 from elmo_components.checkpoints.allennlp.vocabulary import read_namespace
 from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
     Checkpoint,
     CheckpointError,
-    listed,
-    misfits,
+    mismatches,
 )
-from elmo_components.checkpoints.parameters import parameter_shapes
+from elmo_components.checkpoints.name_map import Entry, check_shapes, to_ours
 from elmo_components.checkpoints.untrusted.archives import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
     is_gzip,
-    not_whole,
-    read_json,
     unpacked,
 )
-from elmo_components.checkpoints.untrusted.pickles import read_chosen_tensors
+from elmo_components.checkpoints.untrusted.json_text import read_object
+from elmo_components.checkpoints.untrusted.pickles import TensorFile
 from elmo_components.config import ElmoConfig
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["load", "matches"]
+__all__ = ["load", "matches", "weights_in"]
+
+
+# How many archives may be named one in another.
+MAX_ARCHIVES = 3
 
 
 class _Kind(NamedTuple):
-    """A module that holds a biLM: a parameter that gives it away, and its names."""
+    """A module that holds a biLM: a parameter to find it by, its parts, its names for ours."""
 
     marker: str
-    rules: Sequence[Rule]
+    parts: tuple[str, ...]
+    names: Names
+    entries: Callable[[ElmoConfig], list[Entry]]
 
 
-_CONTEXTUALIZER = _Kind("_contextualizer._lstm.forward_layers.0.input_weight", CONTEXTUALIZER)
-_KINDS = (
-    _Kind("_token_embedder._char_embedding_weights", ALLENNLP),
-    _Kind("lstm.forward_layers.0.input_weight", OURS),
-    _CONTEXTUALIZER,
+ALLENNLP = _Kind(
+    ALLENNLP_NAMES.embedding,
+    ("_token_embedder.", "_elmo_lstm."),
+    ALLENNLP_NAMES,
+    allennlp_entries,
 )
+OWN = _Kind(OWN_NAMES.cell.format(0), ("char_cnn.", "lstm."), OWN_NAMES, own_entries)
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is a gzip file, or a folder with a configuration and weights of AllenNLP's."""
+    """Whether `path` is a gzip file, or a folder with AllenNLP's configuration and weights."""
     if path.is_dir():
-        return (path / CONFIG_NAME).is_file() and _weights_in(path) is not None
+        return (path / CONFIG_NAME).is_file() and weights_in(path) is not None
     return path.is_file() and is_gzip(path)
+
+
+def weights_in(folder: Path) -> Optional[Path]:
+    """Returns the weights in a folder, as AllenNLP chooses them; `None` if there are none."""
+    paths = [folder / name for name in WEIGHTS_NAMES if (folder / name).is_file()]
+    return paths[0] if paths else None
 
 
 def load(
@@ -79,13 +84,15 @@ def load(
     part: Optional[str] = None,
 ) -> Checkpoint:
     """
-    Reads the biLM of the model in the `model.tar.gz` or training folder at `path`. With `softmax`,
-    reads that of an `elmo_language_model` and its vocabulary too, where it has vectors of its own.
+    Reads the biLM of the model in the `model.tar.gz` or training folder at `path`.
 
     # Parameters
 
     config : `Optional[ElmoConfig]`
-        Its numbers, which decide where the archive does not say them all; see `docs/formats.md`.
+        Its sizes, for an archive that does not state all of them; see `docs/formats.md`.
+    softmax : `bool`
+        Whether to read the softmax of an `elmo_language_model` and its vocabulary, if it has
+        vectors of its own.
     part : `Optional[str]`
         Which biLM of several: the beginning of its parameters' names, as an error lists them.
 
@@ -94,119 +101,126 @@ def load(
     `CheckpointError` for a broken archive, and for none or several biLMs in it.
     """
     with unpacked(path) as folder:
-        weights = _weights_in(folder)
-        if weights is None or not (folder / CONFIG_NAME).is_file():
-            raise not_whole(path, f"it has no {CONFIG_NAME} or no {' or '.join(WEIGHTS_NAMES)}")
+        weights = weights_in(folder)
         try:
-            settings = read_json(folder / CONFIG_NAME)
-
-            # the rest of the model is not read
-            def wanted(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-                return _names_of(shapes, *_choose(shapes, part, settings), softmax=softmax)
-
-            state = read_chosen_tensors(weights, wanted)
-            prefix, kind = _choose(state, part, settings)
-            tensors = translated(_within(state, prefix), kind.rules)
-            if kind is _CONTEXTUALIZER:
-                candidates = [contextualizer_config(settings)]
-            else:
-                candidates = list(dict.fromkeys(_options_of(folder, settings)))
-            numbers = _numbers(tensors, candidates, config, path)
-            output = translated(_within(state, _softmax_prefix(prefix)), SOFTMAX)
+            if weights is None or not (folder / CONFIG_NAME).is_file():
+                raise CheckpointError(f"it has no {CONFIG_NAME} or no {' or '.join(WEIGHTS_NAMES)}")
+            try:
+                settings = read_object(folder / CONFIG_NAME)
+            except ValueError as error:
+                raise CheckpointError(f"{CONFIG_NAME} must be JSON: {error}") from error
+            file = TensorFile(weights)
+            prefix, kind = _choose(file.shapes, part, settings)
+            shapes = {
+                name[len(prefix) :]: shape
+                for name, shape in file.shapes.items()
+                if name.startswith(prefix) and name[len(prefix) :].startswith(kind.parts)
+            }
+            config = _config(shapes, kind, [*_options_of(folder, settings)], config, path)
+            entries = kind.entries(config)
+            check_shapes(entries, shapes)
+            entries = [entry._replace(theirs=prefix + entry.theirs) for entry in entries]
+            output = _softmax_entries(file, prefix) if softmax and kind is OWN else []
+            entries += output
+            tensors = to_ours(entries, file.read([entry.theirs for entry in entries]).items())
             vocabulary = read_namespace(folder, settings) if output else None
-            return Checkpoint(numbers, {**tensors, **output}, vocabulary)
+            return Checkpoint(config, tensors, vocabulary)
         except ValueError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
-def _weights_in(folder: Path) -> Optional[Path]:
-    for name in WEIGHTS_NAMES:
-        if (folder / name).is_file():
-            return folder / name
-    return None
-
-
 def _choose(
-    names_found: Iterable[str], part: Optional[str], settings: Mapping[str, Any]
+    names: Iterable[str], part: Optional[str], settings: Mapping[str, Any]
 ) -> tuple[str, _Kind]:
-    """Returns what stands before a biLM's names, and of which kind they are."""
+    """Returns the prefix of a biLM's parameters, and its kind."""
     found = {
-        name[: -len(kind.marker)]: kind
-        for name in names_found
-        for kind in _KINDS
+        name[: -len(kind.marker)].rstrip(".") or ".": kind
+        for name in names
+        for kind in (ALLENNLP, OWN)
         if f".{name}".endswith(f".{kind.marker}")
     }
-    names = {prefix.rstrip(".") or ".": prefix for prefix in found}
-    if part is not None and part in names:
-        return names[part], found[names[part]]
     if part is None and len(found) == 1:
-        return next(iter(found.items()))
+        part = next(iter(found))
+    if part is not None and part in found:
+        return ("" if part == "." else f"{part}."), found[part]
     model = settings.get("model")
-    kind_of_model = model.get("type") if isinstance(model, Mapping) else None
+    model_type = model.get("type") if isinstance(model, Mapping) else None
     wanted = "must hold one biLM" if part is None else f"must hold a biLM named {part!r}"
     raise CheckpointError(
         f"it {wanted}, of an elmo_language_model, an elmo embedder or AllenNLP's own; found "
-        f"{', '.join(names) or 'none'} in a model of the type {kind_of_model!r}"
-        + (". `allennlp elmo-convert --part` takes the name of one" if names else "")
+        f"{', '.join(found) or 'none'} in a model of the type {model_type!r}"
+        + (". `allennlp elmo-convert --part` takes the name of one" if found else "")
     )
 
 
-def _numbers(
-    tensors: Mapping[str, torch.Tensor],
+def _config(
+    shapes: Mapping[str, tuple[int, ...]],
+    kind: _Kind,
     candidates: list[ElmoConfig],
     config: Optional[ElmoConfig],
     path: Path,
 ) -> ElmoConfig:
-    """Returns the numbers that the archive has for these parameters; else what shapes tell."""
-    fitting = [numbers for numbers in candidates if not misfits(tensors, parameter_shapes(numbers))]
+    """Returns the candidate whose sizes fit; else what the shapes tell."""
+    fitting = [
+        candidate
+        for candidate in dict.fromkeys(candidates)
+        if not mismatches(shapes, {entry.theirs: entry.shape for entry in kind.entries(candidate)})
+    ]
     if config in fitting:
         return config
     if len(fitting) > 1:
-        raise CheckpointError(
-            "it has several sets of options whose sizes fit; give those of this biLM"
-        )
+        raise CheckpointError("it has several options whose sizes fit. Give those of this biLM")
     if fitting:
         return fitting[0]
-    numbers = config_of_shapes(tensors, PUBLISHED if config is None else config)
-    problems = misfits(tensors, parameter_shapes(numbers))
-    if problems:
-        raise CheckpointError(listed(problems))
+    found = config_from_shapes(shapes, config or PUBLISHED, kind.names)
     if config is None:
+        lstm, cnn = found.lstm, found.char_cnn
         logger.warning(
-            "%s does not say, nor do shapes tell, the biLM's clips, activation and skip "
-            "connections; they are taken as published: cell_clip %g, proj_clip %g, %s, %s. Give "
-            "its options to be certain",
-            path,
-            numbers.lstm.cell_clip,
-            numbers.lstm.projection_clip,
-            numbers.char_cnn.activation,
-            "skips" if numbers.lstm.skip_connections else "no skips",
+            "%s does not state the biLM's clips, activation and skip connections. They are taken "
+            "as published: cell_clip %g, proj_clip %g, %s, skips. Give its options to be certain",
+            *(path, lstm.cell_clip, lstm.projection_clip, cnn.activation),
         )
-    return numbers
+    return found
 
 
-def _options_of(folder: Path, settings: Mapping[str, Any]) -> Iterator[ElmoConfig]:
-    """Yields what can be read of an archive's options: in it, or at a path that it names."""
-    # what an address has is not asked for: an archive may name any
-    paths = sorted(folder.glob("fta/*options_file"))
+def _softmax_entries(file: TensorFile, prefix: str) -> list[Entry]:
+    # beside the biLM in a `LanguageModel`
+    place = f"{prefix.removesuffix('bilm.')}softmax."
+    output = [f"{place}output.{name}" for name in ("weight", "bias")]
+    # a tied softmax has the bias alone, and an adaptive one neither
+    if all(name in file.shapes for name in output):
+        return [
+            Entry((ours,), theirs, file.shapes[theirs])
+            for ours, theirs in zip(SOFTMAX_NAMES, output)
+        ]
+    others = [name for name in file.shapes if name.startswith(place)]
+    if others:
+        logger.warning("The softmax is tied or adaptive and is not read: %s", ", ".join(others))
+    return []
+
+
+def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> Iterator[ElmoConfig]:
+    """Yields the options in an archive, and those at paths on this machine that it names."""
+    # an address is not fetched, as an archive may name any
+    found: list[Any] = sorted(folder.glob("fta/*options_file"))
     for section in _sections(settings):
-        architecture, named = section.get("architecture"), section.get("options_file")
+        architecture, path = section.get("architecture"), section.get("options_file")
         if isinstance(architecture, Mapping):
-            yield from _read(architecture, CONFIG_NAME)
-        if isinstance(named, str) and os.path.isfile(named):
-            paths.append(Path(named))
-    for path in paths:
+            found.append(architecture)
+        if isinstance(path, str) and os.path.isfile(path):
+            found.append(Path(path))
+        # a model that was fine-tuned from an archive states its path alone
+        archive = section.get("archive_file")
+        if isinstance(archive, str) and depth < MAX_ARCHIVES and matches(Path(archive)):
+            with unpacked(Path(archive)) as inner:
+                yield from _options_of(inner, read_object(inner / CONFIG_NAME), depth + 1)
+    for options in found:
+        is_path = isinstance(options, Path)
         try:
-            yield from _read(read_json(path), path)
-        except CheckpointError as error:
-            logger.warning("%s is not read as the options of a biLM: %s", path, error)
-
-
-def _read(options: Mapping[str, Any], where: object) -> Iterator[ElmoConfig]:
-    try:
-        yield ElmoConfig.from_options(options)
-    except ValueError as error:
-        logger.warning("%s is not read as the options of a biLM: %s", where, error)
+            yield ElmoConfig.from_options(read_object(options) if is_path else options)
+        except (OSError, ValueError) as error:
+            place = options if is_path else CONFIG_NAME
+            logger.warning("%s does not have the options of a biLM: %s", place, error)
 
 
 def _sections(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -219,39 +233,3 @@ def _sections(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
-
-
-def _names_of(
-    shapes: Mapping[str, tuple[int, ...]], prefix: str, kind: _Kind, *, softmax: bool
-) -> list[str]:
-    """Returns the names of a biLM's parameters, and of its softmax's if they are wanted."""
-    names = [
-        name
-        for name in shapes
-        if name.startswith(prefix)
-        and any(re.fullmatch(rule.theirs, name[len(prefix) :]) for rule in kind.rules)
-    ]
-    output = [_softmax_prefix(prefix) + name for name in ("weight", "bias")]
-    # a tied softmax has the bias alone, and an adaptive one neither
-    if softmax and kind.rules is OURS and all(name in shapes for name in output):
-        return names + output
-    # ours, and allennlp-models'
-    beginnings = (_softmax_prefix(prefix).removesuffix("output."), "_softmax_loss.")
-    left_out = [name for name in shapes if name.startswith(beginnings)]
-    if softmax and left_out:
-        logger.warning(
-            "The softmax is not read, since it is tied, adaptive, or of allennlp-models: %s",
-            ", ".join(left_out),
-        )
-    return names
-
-
-def _softmax_prefix(prefix: str) -> str:
-    # beside the biLM in a `LanguageModel`
-    return f"{prefix.removesuffix('bilm.')}softmax.output."
-
-
-def _within(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {
-        name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)
-    }

@@ -10,25 +10,18 @@ from elmo_components.checkpoints.checkpoint import CheckpointError
 __all__ = ["read_namespace"]
 
 FOLDER = "vocabulary"
-# Patterns of the namespaces that have no padding.
+# a file with patterns of the namespaces without padding
 NON_PADDED = "non_padded_namespaces.txt"
 NAMESPACE = "vocab"
 PADDING = "@@PADDING@@"
-# How AllenNLP writes a word's line break.
+# AllenNLP's escape of a line break in a word
 NEWLINE = "@@NEWLINE@@"
 
 
 def read_namespace(folder: Path, settings: Mapping[str, Any]) -> Optional[tuple[str, ...]]:
     """
-    Returns the words that an `elmo_language_model` predicts, in the order of their ids, as AllenNLP
-    reads them; `None` where they are not there.
-
-    # Parameters
-
-    folder : `Path`
-        The archive's.
-    settings : `Mapping[str, Any]`
-        Its configuration.
+    Returns the words that an `elmo_language_model` predicts, in the order of their ids; `None` if
+    the archive's folder has none.
 
     # Raises
 
@@ -37,7 +30,7 @@ def read_namespace(folder: Path, settings: Mapping[str, Any]) -> Optional[tuple[
     model, vocabulary = settings.get("model"), settings.get("vocabulary")
     name = model.get("target_namespace", NAMESPACE) if isinstance(model, Mapping) else NAMESPACE
     path = folder / FOLDER / f"{name}.txt"
-    # a name may be no file's, and lead out of the folder
+    # a name may lead out of the folder
     if path.parent != folder / FOLDER or not path.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""bilm-tf's and AllenNLP's published format: `options.json` and `weights.hdf5`."""
+"""The format that bilm-tf writes and AllenNLP publishes: `options.json` and `weights.hdf5`."""
 
 from elmo_components.checkpoints.bilm_tf.format import load, matches, read_options, save
 

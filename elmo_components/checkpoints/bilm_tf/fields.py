@@ -1,132 +1,92 @@
-"""
-The fields of the published format: their names and shapes, and what lies between them and ours.
+"""The arrays of the published format: their names, shapes and transforms."""
 
-`bilm_entries` and `softmax_entries` are the one list for both ways, reading and writing.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import numpy
+import torch
 
 from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES
+from elmo_components.checkpoints.name_map import SAME, Entry, Transform
 from elmo_components.config import ElmoConfig
 
-__all__ = ["Entry", "Transform", "bilm_entries", "softmax_entries"]
-
-
-class Transform(NamedTuple):
-    """How one of their arrays becomes one or more of our tensors, and back."""
-
-    read: Callable[[numpy.ndarray], Sequence[numpy.ndarray]]
-    write: Callable[[Sequence[numpy.ndarray]], numpy.ndarray]
-
-
-class Entry(NamedTuple):
-    """One of their arrays, and our tensors that it holds."""
-
-    ours: tuple[str, ...]
-    theirs: str
-    # of theirs; -1 stands for the number of words
-    shape: tuple[int, ...]
-    transform: Transform
+__all__ = ["bilm_entries", "softmax_entries"]
 
 
 def bilm_entries(config: ElmoConfig) -> list[Entry]:
     """Returns the list for the biLM."""
     cnn, lstm = config.char_cnn, config.lstm
     hidden, cell, filters = lstm.hidden_size, lstm.cell_size, cnn.num_filters
-    entries = [
-        Entry(
-            ("char_cnn.character_embedding.weight",),
-            "char_embed",
-            (cnn.num_characters - 1, cnn.embedding_size),
-            _MASK_ROW,
-        )
-    ]
+    shape: tuple[int, ...] = (cnn.num_characters - 1, cnn.embedding_size)
+    entries = [Entry(("char_cnn.character_embedding.weight",), "char_embed", shape, _MASK_ROW)]
     for index, (width, number) in enumerate(cnn.filters):
         ours = f"char_cnn.convolutions.{index}"
         shape = (1, width, cnn.embedding_size, number)
         entries += [
             Entry((f"{ours}.weight",), f"CNN/W_cnn_{index}", shape, _CONVOLUTION),
-            Entry((f"{ours}.bias",), f"CNN/b_cnn_{index}", (number,), _SAME),
+            Entry((f"{ours}.bias",), f"CNN/b_cnn_{index}", (number,)),
         ]
     for index in range(cnn.num_highway_layers):
         for gate in ("carry", "transform"):
             ours, theirs = f"char_cnn.highways.{index}.{gate}", f"CNN_high_{index}"
             entries += [
                 Entry((f"{ours}.weight",), f"{theirs}/W_{gate}", (filters, filters), _TRANSPOSE),
-                Entry((f"{ours}.bias",), f"{theirs}/b_{gate}", (filters,), _SAME),
+                Entry((f"{ours}.bias",), f"{theirs}/b_{gate}", (filters,)),
             ]
-    if filters != hidden:
+    if cnn.has_projection(hidden):
+        ours, shape = "char_cnn.projection", (filters, hidden)
         entries += [
-            Entry(
-                ("char_cnn.projection.weight",), "CNN_proj/W_proj", (filters, hidden), _TRANSPOSE
-            ),
-            Entry(("char_cnn.projection.bias",), "CNN_proj/b_proj", (hidden,), _SAME),
+            Entry((f"{ours}.weight",), "CNN_proj/W_proj", shape, _TRANSPOSE),
+            Entry((f"{ours}.bias",), "CNN_proj/b_proj", (hidden,)),
         ]
     for direction, name in enumerate(("forward", "backward")):
         for layer in range(lstm.num_layers):
             ours = f"lstm.{name}_layers.{layer}"
             theirs = f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+            inputs = (f"{ours}.input_weight", f"{ours}.recurrent_weight")
             entries += [
-                Entry(
-                    (f"{ours}.input_weight", f"{ours}.recurrent_weight"),
-                    f"{theirs}/W_0",
-                    # the input of every layer is as large as the projected output
-                    (2 * hidden, 4 * cell),
-                    _INPUT_AND_RECURRENT,
-                ),
+                # the input of every layer is as large as the projected output
+                Entry(inputs, f"{theirs}/W_0", (2 * hidden, 4 * cell), _INPUT_AND_RECURRENT),
                 Entry((f"{ours}.bias",), f"{theirs}/B", (4 * cell,), _GATES),
             ]
             if cell != hidden:
-                entries.append(
-                    Entry(
-                        (f"{ours}.projection_weight",),
-                        f"{theirs}/W_P_0",
-                        (cell, hidden),
-                        _TRANSPOSE,
-                    )
-                )
+                weight = (f"{ours}.projection_weight",)
+                entries.append(Entry(weight, f"{theirs}/W_P_0", (cell, hidden), _TRANSPOSE))
     return entries
 
 
 def softmax_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for the softmax, which is there in pre-training."""
+    """Returns the list for the softmax."""
     weight, bias = SOFTMAX_NAMES
     return [
-        Entry((weight,), "softmax/W", (-1, config.lstm.hidden_size), _SAME),
-        Entry((bias,), "softmax/b", (-1,), _SAME),
+        Entry((weight,), "softmax/W", (-1, config.lstm.hidden_size), SAME),
+        Entry((bias,), "softmax/b", (-1,), SAME),
     ]
 
 
-def _swap_gates(array: numpy.ndarray) -> numpy.ndarray:
+def _swap_gates(tensor: torch.Tensor) -> torch.Tensor:
     # TensorFlow has i, g, f, o along the last axis and torch i, f, g, o: its own inverse
-    i, second, third, o = numpy.split(array, 4, axis=-1)
-    return numpy.concatenate([i, third, second, o], axis=-1)
+    i, second, third, o = tensor.chunk(4, dim=-1)
+    return torch.cat([i, third, second, o], dim=-1)
 
 
-def _split_input_and_recurrent(array: numpy.ndarray) -> Sequence[numpy.ndarray]:
-    # the rows are the input's, then the recurrent ones
-    return numpy.split(_swap_gates(array).T, 2, axis=1)
+def _split_input_and_recurrent(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+    # the input's rows come first
+    return _swap_gates(tensor).t().chunk(2, dim=1)
 
 
-def _join_input_and_recurrent(arrays: Sequence[numpy.ndarray]) -> numpy.ndarray:
-    return _swap_gates(numpy.concatenate(arrays, axis=1).T)
-
-
-_SAME = Transform(lambda array: [array], lambda arrays: arrays[0])
 # TensorFlow multiplies x W and torch W x
-_TRANSPOSE = Transform(lambda array: [array.T], lambda arrays: arrays[0].T)
+_TRANSPOSE = Transform(lambda tensor: [tensor.t()], lambda tensors: tensors[0].t())
 # TensorFlow convolves images of height 1: (1, width, in, out) against torch's (out, in, width)
 _CONVOLUTION = Transform(
-    lambda array: [array[0].transpose(2, 1, 0)],
-    lambda arrays: arrays[0].transpose(2, 1, 0)[numpy.newaxis],
+    lambda tensor: [tensor[0].permute(2, 1, 0)],
+    lambda tensors: tensors[0].permute(2, 1, 0)[None],
 )
-# the file does not hold the row of the mask, which is never looked at
+# the file does not hold the row of the mask
 _MASK_ROW = Transform(
-    lambda array: [numpy.concatenate([numpy.zeros_like(array[:1]), array])],
-    lambda arrays: arrays[0][1:],
+    lambda tensor: [torch.cat([torch.zeros_like(tensor[:1]), tensor])],
+    lambda tensors: tensors[0][1:],
 )
-_GATES = Transform(lambda array: [_swap_gates(array)], lambda arrays: _swap_gates(arrays[0]))
-_INPUT_AND_RECURRENT = Transform(_split_input_and_recurrent, _join_input_and_recurrent)
+_GATES = Transform(lambda tensor: [_swap_gates(tensor)], lambda tensors: _swap_gates(tensors[0]))
+_INPUT_AND_RECURRENT = Transform(
+    _split_input_and_recurrent,
+    lambda tensors: _swap_gates(torch.cat([*tensors], dim=1).t()),
+)

@@ -1,4 +1,4 @@
-"""ELMoForManyLangs' folders and zips."""
+"""The format of ELMoForManyLangs (Che et al. 2018), which NLPL publishes in zips."""
 
 from elmo_components.checkpoints.many_langs.format import load, matches, save
 

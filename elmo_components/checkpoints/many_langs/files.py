@@ -1,204 +1,211 @@
-"""The text files of an ELMoForManyLangs model: its numbers, its characters and its words."""
+"""The text files of an ELMoForManyLangs model: its sizes, its characters and its words."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD
-from elmo_components.checkpoints.checkpoint import CheckpointError, brief, listed
-from elmo_components.checkpoints.untrusted.json_text import parse_json
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, shown
+from elmo_components.checkpoints.checkpoint import CheckpointError, listed
+from elmo_components.checkpoints.untrusted.json_text import read_object
 from elmo_components.config import ElmoConfig
 
-__all__ = ["CHARACTERS_NAME", "CONFIG_NAME", "SPECIAL", "WORDS_NAME", "read_config"]
+__all__ = [
+    "CHARACTERS_NAME",
+    "CONFIG_NAME",
+    "MODEL_CONFIG_NAME",
+    "SPECIAL",
+    "WORDS_NAME",
+    "read_config",
+    "write_config",
+]
 
 CONFIG_NAME = "config.json"
+# of the sizes of a model that is written here
+MODEL_CONFIG_NAME = "model.json"
 CHARACTERS_NAME = "char.dic"
 WORDS_NAME = "word.dic"
 
-# What `char.dic` has beside characters, in the order in which the original's training adds them.
+# The keys of `char.dic` that are not characters, in the order in which the original adds them.
 SPECIAL = ("<bos>", "<eos>", UNKNOWN_WORD, "<pad>", "<bow>", "<eow>")
 
-# The key of a line that has none: the original strips lines, and with it a character that is white
-# space. Of all such characters this one alone is then found.
+# The original strips lines, which leaves no key of a character that is white space. Of all such
+# characters it then finds this one.
 WHITE_SPACE = "\u3000"
 
 # In bytes: over a million words.
 MAX_DICTIONARY = 1 << 24
-MAX_JSON = 1 << 20
 
-# The numbers of the model configurations that the original's package brings, under both names;
-# published models name one of them and do not hold it.
+# The sizes that the original's package brings under these names, which published models name and
+# do not hold.
 PACKAGED_NAMES = ("cnn_50_100_512_4096_sample.json", "cnn_0_100_512_4096_sample.json")
+_LSTM_SIZES = {"projection_dim": 512, "cell_clip": 3, "proj_clip": 3, "dim": 4096, "n_layers": 2}
+_FILTERS = [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]]
+_EMBEDDER_SIZES = {"word_dim": 100, "char_dim": 50, "max_characters_per_token": MAX_CHARACTERS}
 PACKAGED: Mapping[str, Any] = {
-    "encoder": {
-        "name": "elmo",
-        "projection_dim": 512,
-        "cell_clip": 3,
-        "proj_clip": 3,
-        "dim": 4096,
-        "n_layers": 2,
-    },
+    "encoder": {"name": "elmo", **_LSTM_SIZES},
     "token_embedder": {
-        "name": "cnn",
-        "activation": "relu",
-        "filters": [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]],
-        "n_highway": 2,
-        "word_dim": 100,
-        "char_dim": 50,
-        "max_characters_per_token": MAX_CHARACTERS,
+        **{"name": "cnn", "activation": "relu", "filters": _FILTERS, "n_highway": 2},
+        **_EMBEDDER_SIZES,
     },
 }
-
-_ENCODER_KEYS = ("name", "projection_dim", "cell_clip", "proj_clip", "dim", "n_layers")
-_EMBEDDER_KEYS = ("name", "word_dim", "char_dim", "max_characters_per_token")
 _CNN_KEYS = ("activation", "filters", "n_highway")
 
 
 def read_config(folder: Path) -> tuple[ElmoConfig, list[str]]:
     """
-    Returns a model's numbers, and the keys of its `char.dic` in the order of their rows, none where
-    it has no characters.
+    Returns a model's sizes, and the keys of its `char.dic` in the order of their rows, none for a
+    model without characters.
 
     # Raises
 
-    `CheckpointError` for what is missing or broken, and for an encoder or a token embedder that is
-    not ELMo's.
+    `CheckpointError` for a file that is missing or broken, and for an encoder or a token embedder
+    that is not ELMo's.
     """
-    path, numbers = _find_numbers(folder)
+    path = folder / CONFIG_NAME
     try:
-        encoder = _section(numbers, "encoder", _ENCODER_KEYS, wanted="elmo")
-        embedder = _section(numbers, "token_embedder", _EMBEDDER_KEYS, wanted="cnn")
-        by_words_alone = embedder["char_dim"] == 0
-        characters, words = [], []
-        if not by_words_alone:
-            embedder = _section(numbers, "token_embedder", _EMBEDDER_KEYS + _CNN_KEYS)
-            characters = _read_dictionary(folder / CHARACTERS_NAME, needed=SPECIAL)
+        sizes = _find_sizes(folder)
+        encoder = _section(sizes, "encoder", "elmo", [*_LSTM_SIZES])
+        embedder = _section(sizes, "token_embedder", "cnn", [*_EMBEDDER_SIZES])
+        characters: list[str] = []
+        cnn: Mapping[str, Any] = {"activation": "relu", "filters": [], "n_highway": 0}
+        # by words alone if 0
+        if embedder["char_dim"] != 0:
+            cnn = _section(sizes, "token_embedder", "cnn", _CNN_KEYS)
+            characters = _read_dictionary(folder / CHARACTERS_NAME, SPECIAL)
+        words: list[str] = []
         if embedder["word_dim"] != 0:
-            words = _read_dictionary(folder / WORDS_NAME, needed=(UNKNOWN_WORD,))
+            words = _read_dictionary(folder / WORDS_NAME, (UNKNOWN_WORD,))
+        alphabet = [key for key in characters if key not in SPECIAL]
+        longer = [shown(key) for key in alphabet if len(key) != 1]
+        if longer:
+            raise ValueError(f"{CHARACTERS_NAME} must have single characters; {listed(longer)}")
         config = ElmoConfig.from_options(
             {
-                "lstm": {
-                    "use_skip_connections": True,
-                    **{key: encoder[key] for key in _ENCODER_KEYS if key != "name"},
-                },
+                "lstm": {"use_skip_connections": True, **encoder},
                 "char_cnn": {
-                    "activation": "relu" if by_words_alone else embedder["activation"],
+                    **cnn,
                     "embedding": {"dim": embedder["char_dim"]},
-                    "filters": [] if by_words_alone else embedder["filters"],
                     "max_characters_per_token": embedder["max_characters_per_token"],
-                    "n_highway": 0 if by_words_alone else embedder["n_highway"],
                     "units": CODE_POINTS,
-                    "alphabet": _alphabet(characters),
+                    "alphabet": "".join(alphabet),
                     "word_dim": embedder["word_dim"],
                     "words": "\n".join(words),
                 },
             }
         )
+        if config.lstm.cell_size == config.lstm.hidden_size:
+            # the original projects even then, and `ElmoLstm` does not
+            raise ValueError(
+                "encoder.dim and encoder.projection_dim must be different; both are "
+                f"{config.lstm.cell_size}"
+            )
     except CheckpointError:
         raise
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
-    if config.lstm.cell_size == config.lstm.hidden_size:
-        # the original then projects all the same, and we do not
-        raise CheckpointError(
-            f"{path} cannot be used: encoder.dim and encoder.projection_dim must be different; "
-            f"both are {config.lstm.cell_size}"
-        )
     return config, characters
 
 
-def _find_numbers(folder: Path) -> tuple[Path, Mapping[str, Any]]:
-    path = folder / CONFIG_NAME
-    stated = _read_json(path).get("config_path")
+def write_config(config: ElmoConfig, characters: Sequence[str], folder: Path) -> None:
+    """Writes a model's sizes and dictionaries."""
+    cnn, lstm = config.char_cnn, config.lstm
+    encoder = {
+        "name": "elmo",
+        "projection_dim": lstm.hidden_size,
+        "cell_clip": lstm.cell_clip or 0,
+        "proj_clip": lstm.projection_clip or 0,
+        "dim": lstm.cell_size,
+        "n_layers": lstm.num_layers,
+    }
+    embedder = {
+        "name": "cnn",
+        "activation": cnn.activation,
+        "filters": [list(pair) for pair in cnn.filters],
+        "n_highway": cnn.num_highway_layers,
+        "word_dim": cnn.word_size,
+        "char_dim": cnn.embedding_size,
+        "max_characters_per_token": MAX_CHARACTERS,
+    }
+    # the original needs a dropout
+    sizes = {"encoder": encoder, "token_embedder": embedder, "dropout": 0.1}
+    for name, contents in (
+        (CONFIG_NAME, {"config_path": MODEL_CONFIG_NAME}),
+        (MODEL_CONFIG_NAME, sizes),
+    ):
+        (folder / name).write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+    words = cnn.words.split("\n") if cnn.words else []
+    for name, keys in ((CHARACTERS_NAME, characters), (WORDS_NAME, words)):
+        if keys:
+            lines = (f"{key}\t{row}\n" for row, key in enumerate(keys))
+            (folder / name).write_bytes("".join(lines).encode("utf-8"))
+
+
+def _find_sizes(folder: Path) -> Mapping[str, Any]:
+    stated = _read_json(folder / CONFIG_NAME).get("config_path")
     if not isinstance(stated, str):
-        raise CheckpointError(
-            f"{path} must say in config_path where the model's configuration was; "
-            f"found {_found(stated)}"
-        )
-    # of the path, which is on the machine where the model was trained, the file's name counts
+        raise ValueError(f"config_path must be the path of a file; found {shown(stated)}")
+    # the path is of the machine that trained the model
     name = re.split(r"[/\\]", stated)[-1]
-    beside = folder / name
-    # no name may be too long to look for
-    if name in {entry.name for entry in folder.iterdir()} and beside.is_file():
-        return beside, _read_json(beside)
+    # the name may be too long for a file
+    if name in {entry.name for entry in folder.iterdir()}:
+        return _read_json(folder / name)
     if name in PACKAGED_NAMES:
-        return path, PACKAGED
-    raise CheckpointError(
-        f"The model's configuration must be {brief(name)} in {folder}, as {CONFIG_NAME} says, or "
-        f"one of {', '.join(PACKAGED_NAMES)}, which are known; found neither"
+        return PACKAGED
+    raise ValueError(
+        f"config_path must name a file in {folder}, or one of {', '.join(PACKAGED_NAMES)}; found "
+        f"{shown(name)}"
     )
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        contents = parse_json(_read_text(path, MAX_JSON))
-    except CheckpointError:
-        raise
-    except ValueError as error:
-        raise CheckpointError(f"{path} must be JSON: {error}") from error
-    if not isinstance(contents, Mapping):
-        raise CheckpointError(f"{path} must hold an object; found {type(contents).__name__}")
-    return contents
-
-
-def _read_text(path: Path, limit: int) -> str:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing")
-    if path.stat().st_size > limit:
-        raise CheckpointError(
-            f"{path} must have at most {limit:,} bytes; found {path.stat().st_size:,}"
-        )
     try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path} must be UTF-8; {error}") from error
+        return read_object(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path} must be JSON: {error}") from error
 
 
 def _section(
-    numbers: Mapping[str, Any], name: str, keys: Sequence[str], *, wanted: Optional[str] = None
+    sizes: Mapping[str, Any], name: str, kind: str, keys: Sequence[str]
 ) -> Mapping[str, Any]:
-    section = numbers.get(name)
+    section = sizes.get(name)
     if not isinstance(section, Mapping):
-        raise ValueError(f"{name} must be an object; found {_found(section)}")
-    missing = [f"{name}.{key} is missing" for key in keys if key not in section]
+        raise ValueError(f"{name} must be an object; found {shown(section)}")
+    missing = [f"{name}.{key} is missing" for key in ("name", *keys) if key not in section]
     if missing:
         raise ValueError("; ".join(missing))
-    kind = section["name"]
-    if wanted is not None and not (isinstance(kind, str) and kind.lower() == wanted):
-        raise ValueError(f"{name}.name must be {wanted!r}, as ELMo's is; found {_found(kind)}")
-    return section
+    if not isinstance(section["name"], str) or section["name"].lower() != kind:
+        raise ValueError(f"{name}.name must be {kind!r}, as ELMo's; found {shown(section['name'])}")
+    return {key: section[key] for key in keys}
 
 
-def _found(value: object) -> str:
-    return brief(value) if isinstance(value, str) else type(value).__name__
-
-
-def _read_dictionary(path: Path, *, needed: Sequence[str]) -> list[str]:
+def _read_dictionary(path: Path, needed: Sequence[str]) -> list[str]:
     """Returns the keys of a file of lines "key, tab, row", in the order of their rows."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing")
+    if path.stat().st_size > MAX_DICTIONARY:
+        raise CheckpointError(f"{path} must have at most {MAX_DICTIONARY:,} bytes")
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} must be UTF-8; {error}") from error
     keys: dict[int, str] = {}
     problems: list[str] = []
-    lines = _read_text(path, MAX_DICTIONARY).removesuffix("\n").split("\n")
-    for place, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         *key, row = line.strip().split("\t")
         if len(key) > 1 or not (row.isdecimal() and len(row) <= 9) or int(row) in keys:
-            problems.append(f"its line {place} must be a key, a tab and a row of its own")
+            problems.append(f"its line {number} must be a key, a tab and a row of its own")
         else:
             keys[int(row)] = key[0] if key else WHITE_SPACE
+    known = set(keys.values())
     if not problems and max(keys) >= len(keys):
         problems.append(f"its rows must be from 0 to {len(keys) - 1}; found {max(keys)}")
-    if len(set(keys.values())) != len(keys):
+    if len(known) != len(keys):
         problems.append("it must have each key once")
-    known = set(keys.values())
     problems += [f"it must have {key}" for key in needed if key not in known]
     if problems:
         raise CheckpointError(f"{path} cannot be used: {listed(problems)}")
     return [keys[row] for row in range(len(keys))]
-
-
-def _alphabet(characters: Sequence[str]) -> str:
-    ordinary = [key for key in characters if key not in SPECIAL]
-    longer = [brief(key) for key in ordinary if len(key) != 1]
-    if longer:
-        raise ValueError(f"{CHARACTERS_NAME} must have single characters; found {listed(longer)}")
-    return "".join(ordinary)

@@ -1,52 +1,62 @@
-"""JSON out of files that may be broken or hostile: whatever is wrong with it is a `ValueError`."""
+"""Reads untrusted JSON: every defect is a `ValueError`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Union
 
-__all__ = ["MAX_OPTIONS", "parse_json", "read_json_file"]
+__all__ = ["MAX_JSON", "parse_json", "read_json_file", "read_object"]
 
-# In bytes: room for a table of a million words, and of JSON no more than 400 MB of objects.
-MAX_OPTIONS = 16 << 20
-# No size or count has more digits; Python 3.9 would take minutes over a million of them.
+# In bytes: a table of a million words.
+MAX_JSON = 16 << 20
+# Python 3.9 would take minutes to parse a million.
 MAX_DIGITS = 20
 
 
-def parse_json(text: Union[str, bytes], *, limit: int = MAX_OPTIONS) -> Any:
+def parse_json(text: Union[str, bytes], *, limit: int = MAX_JSON) -> Any:
     """
-    Returns what JSON text holds.
-
-    # Parameters
-
-    limit : `int`
-        How long it may be.
+    Returns the contents of JSON text.
 
     # Raises
 
-    `ValueError` for what is no JSON, or is too long, nested too deep, or has numbers of more than
-    20 digits.
+    `ValueError` for text that is not JSON, longer than `limit`, nested too deeply, or has a number
+    of more than 20 digits.
     """
     if len(text) > limit:
         raise ValueError(f"It must have at most {limit:,} characters; found {len(text):,}")
     try:
         return json.loads(text, parse_int=_parse_int)
     except RecursionError:
-        raise ValueError("It must not be nested so deep, as no options are") from None
+        raise ValueError("It is nested too deeply") from None
 
 
 def read_json_file(path: Path) -> Any:
     """
-    Returns what a JSON file holds, as `parse_json` does.
+    Returns the contents of a JSON file.
 
     # Raises
 
-    `ValueError` as there, and for what is no file or no UTF-8.
+    `ValueError` as `parse_json` does, and for what is not a file or not UTF-8.
     """
     # a pipe or a device would never end
     if not path.is_file():
         raise ValueError("It must be a file")
     with path.open("rb") as file:
-        return parse_json(file.read(MAX_OPTIONS + 1).decode("utf-8"))
+        return parse_json(file.read(MAX_JSON + 1).decode("utf-8"))
+
+
+def read_object(path: Path) -> Mapping[str, Any]:
+    """
+    Returns the object in a JSON file.
+
+    # Raises
+
+    `ValueError` as `read_json_file` does, and for another kind of value.
+    """
+    contents = read_json_file(path)
+    if not isinstance(contents, Mapping):
+        raise ValueError(f"It must hold an object; found {type(contents).__name__}")
+    return contents
 
 
 def _parse_int(digits: str) -> int:

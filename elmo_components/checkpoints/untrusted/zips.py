@@ -1,6 +1,5 @@
-"""Members of a zip that anyone may have sent: of known names, as large as they honestly can be."""
+"""Reads untrusted zips: known members only, of bounded size."""
 
-import io
 import struct
 import tempfile
 import zipfile
@@ -8,21 +7,18 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Optional
 
-from elmo_components.checkpoints.checkpoint import CheckpointError, brief
+from elmo_components.alphabet import shown
+from elmo_components.checkpoints.checkpoint import CheckpointError
 
-__all__ = ["is_zip", "names_in", "opened_zip", "unpacked_members"]
+__all__ = ["is_zip", "names_in", "open_zip", "unpacked_members"]
 
-# In bytes: 10,000 members.
-MAX_DIRECTORY = 1 << 20
-# How many bytes the members may have: this times the zip's own, since weights hardly compress, and
-# this many more.
+# The size of all members: this times the zip's own size, as weights hardly compress, and so many
+# bytes more.
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 24
-BLOCK = 1 << 20
 
-# What zipfile raises on broken files, on encrypted ones, and on other ways to compress.
+# what zipfile raises for broken and encrypted files and for other compressions
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, KeyError, OSError, OverflowError, RuntimeError),
@@ -38,30 +34,29 @@ def is_zip(path: Path) -> bool:
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Returns the names in a folder or in a zip; none where `path` is neither, or broken."""
+    """Returns the names in a folder or a zip; none if `path` is neither, or broken."""
     if path.is_dir():
         return frozenset(entry.name for entry in path.iterdir())
     if not is_zip(path):
         return frozenset()
     try:
-        with opened_zip(path) as archive:
+        with open_zip(path) as archive:
             return frozenset(archive.namelist())
     except ValueError:
         return frozenset()
 
 
 @contextmanager
-def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """
-    Opens a zip to be read.
+    Opens a zip for reading.
 
     # Raises
 
-    `ValueError` where it is broken, within too.
+    `ValueError` if it is broken, also while it is read.
     """
     try:
-        with _Bounded(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
-            file.limit = None
+        with zipfile.ZipFile(path) as archive:
             yield archive
     except _ZIP_ERRORS as error:
         raise ValueError(f"It is not a whole zip: {error}") from error
@@ -70,27 +65,28 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 @contextmanager
 def unpacked_members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[Path]:
     """
-    Yields a folder with a model's files: `path` itself where it is a folder, else a temporary one.
-    A `CheckpointError` that is raised while it is there and names it comes to name `path` instead.
+    Yields a folder with a model's files: `path` itself if it is a folder, else a temporary one.
+    A `CheckpointError` about a file in the temporary folder names `path` instead.
 
     # Parameters
 
     is_wanted : `Callable[[str], bool]`
-        Whether a zip's member of that name is needed, which may have no folder in it.
+        Whether to unpack a member of that name. Members in folders never are.
 
     # Raises
 
-    `CheckpointError` for a zip that is broken, that holds paths out of its folder, or whose members
-    are larger than they can honestly be.
+    `CheckpointError` for a zip that is broken, has a member outside its folder, or declares more
+    bytes than weights in a zip of its size can have.
     """
     if path.is_dir():
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with opened_zip(path) as archive:
+            with open_zip(path) as archive:
                 for member in _wanted(archive, path.stat().st_size, is_wanted):
-                    _write(archive, member, Path(folder, member.filename))
+                    # zipfile gives no more than the declared size
+                    archive.extract(member, folder)
         except ValueError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
         try:
@@ -103,42 +99,19 @@ def _wanted(
     archive: zipfile.ZipFile, size: int, is_wanted: Callable[[str], bool]
 ) -> list[zipfile.ZipInfo]:
     for name in archive.namelist():
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in name:
-            raise CheckpointError(f"its member {brief(name)} would lie outside of it")
-    found = [
+        if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name:
+            raise CheckpointError(f"its member {shown(name)} would lie outside of it")
+    members = [
         member
         for member in archive.infolist()
         if "/" not in member.filename and is_wanted(member.filename)
     ]
-    names = {member.filename for member in found}
-    if len(names) != len(found):
-        raise CheckpointError(f"it must hold each of {', '.join(sorted(names))} once")
-    limit, total = MIN_LIMIT + MAX_RATIO * size, 0
-    for member in sorted(found, key=lambda member: member.file_size):
-        total += member.file_size
-        if total > limit:
-            raise CheckpointError(
-                f"its {member.filename} is to have {member.file_size:,} bytes, and the members of "
-                f"a zip of this size may have {limit:,}"
-            )
-    return found
-
-
-def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    with archive.open(member) as contents, path.open("xb") as file:
-        while block := contents.read(BLOCK):
-            file.write(block)
-
-
-class _Bounded(io.BufferedReader):
-    """A file that refuses to read more than `limit` bytes at once: zipfile reads all names so."""
-
-    limit: Optional[int] = MAX_DIRECTORY
-
-    def read(self, size: Optional[int] = -1, /) -> bytes:
-        if self.limit is not None and size is not None and size > self.limit:
-            raise zipfile.BadZipFile(
-                f"its directory must have at most {self.limit:,} bytes; found {size:,}"
-            )
-        return super().read(size)
+    names = sorted({member.filename for member in members})
+    if len(names) != len(members):
+        raise CheckpointError(f"it must hold each of {', '.join(names)} once")
+    limit, total = MIN_LIMIT + MAX_RATIO * size, sum(member.file_size for member in members)
+    if total > limit:
+        raise CheckpointError(
+            f"its members have {total:,} bytes; a zip of its size may have {limit:,}"
+        )
+    return members

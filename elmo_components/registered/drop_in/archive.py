@@ -10,11 +10,10 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.models.model import _DEFAULT_WEIGHTS, Model
 from allennlp.nn.util import read_state_dict
 
-from elmo_components.checkpoints.allennlp.parameter_names import (
-    ALLENNLP,
+from elmo_components.checkpoints.allennlp.fields import (
+    ALLENNLP_NAMES,
     PUBLISHED,
-    config_of_shapes,
-    translated,
+    config_from_shapes,
 )
 from elmo_components.config import ElmoConfig
 
@@ -22,9 +21,6 @@ __all__ = ["STOCK_LOAD", "config_in", "load_model", "weights_to_come"]
 
 # AllenNLP's own, in whose place `load_model` can stand.
 STOCK_LOAD = Model.__dict__["load"]
-
-# The parameter by which an ELMo of AllenNLP's is found among a model's.
-MARKER = "_token_embedder._char_embedding_weights"
 
 _weights_file: ContextVar[Optional[Path]] = ContextVar("_weights_file", default=None)
 
@@ -65,17 +61,15 @@ def config_in(weights: Path) -> ElmoConfig:
     `ConfigurationError` where there is none, or there are several of different sizes.
     """
     state: dict[str, Any] = read_state_dict(weights)
-    prefixes = [name[: -len(MARKER)] for name in state if name.endswith(MARKER)]
+    marker = ALLENNLP_NAMES.embedding
+    prefixes = [name[: -len(marker)] for name in state if name.endswith(marker)]
     configs = {
-        config_of_shapes(
-            translated(
-                {
-                    name[len(prefix) :]: tensor
-                    for name, tensor in state.items()
-                    if name.startswith(prefix)
-                },
-                ALLENNLP,
-            ),
+        config_from_shapes(
+            {
+                name[len(prefix) :]: tensor.shape
+                for name, tensor in state.items()
+                if name.startswith(prefix)
+            },
             PUBLISHED,
         )
         for prefix in prefixes

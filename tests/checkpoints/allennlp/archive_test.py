@@ -1,4 +1,4 @@
-"""Tests of checkpoints/allennlp_archive.py and of what it is made of."""
+"""Tests AllenNLP archives and training folders."""
 
 import copy
 import gzip
@@ -9,10 +9,10 @@ import pickle
 import shutil
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
-import allennlp_models.lm  # noqa: F401
 import pytest
 import torch
 from allennlp.common import Params
@@ -21,10 +21,8 @@ from allennlp.models import Model
 from allennlp.modules.elmo import batch_to_ids
 
 import elmo_components.registered  # noqa: F401
-from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
 from elmo_components.checkpoints import CheckpointError, identify, load
 from elmo_components.checkpoints.allennlp import archive as allennlp_archive
-from elmo_components.checkpoints.allennlp.contextualizer import contextualizer_config
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from tests.closeness import assert_close
@@ -160,6 +158,30 @@ def test_our_embedder_comes_back_to_the_last_bit(tmp_path: Path, tiny_folder: Pa
     assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_model_fine_tuned_from_an_archive_is_read(
+    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture, is_there: bool
+) -> None:
+    # AllenNLP's `from_archive` states the first archive's path alone
+    embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
+    first, model = archived(tmp_path / "first", tagger({"elmo": embedder}))
+    tuned = Path(shutil.copytree(first, tmp_path / "tuned"))
+    settings = {"model": {"type": "from_archive", "archive_file": f"{first}/model.tar.gz"}}
+    (tuned / "config.json").write_text(json.dumps(settings))
+    if not is_there:
+        shutil.rmtree(first)
+    found = load(tuned)
+    expected = load(tiny_folder).config
+    if is_there:
+        assert found.config == expected and not caplog.text
+    else:
+        assert "taken as published" in caplog.text
+        lstm = replace(expected.lstm, cell_clip=3.0, projection_clip=3.0)
+        assert found.config == replace(expected, lstm=lstm)
+    state = model.get_submodule("text_field_embedder.token_embedder_elmo._elmo.bilm").state_dict()
+    assert all(torch.equal(found.tensors[name], state[name]) for name in found.tensors)
+
+
 def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> None:
     embedders = {
         "elmo": stock(tmp_path, tiny_folder),
@@ -176,103 +198,6 @@ def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> 
     assert allennlp_archive.load(folder, part=ALLENNLP).config == found.config
     with pytest.raises(CheckpointError, match=r"must hold a biLM named 'elmo', "):
         allennlp_archive.load(folder, part="elmo")
-
-
-def language_model() -> dict[str, Any]:
-    """allennlp-models' language model with our contextualizer over its own character encoder."""
-    encoder = {
-        "type": "cnn-highway",
-        "embedding_dim": 4,
-        "filters": [[1, 4], [2, 6]],
-        "num_highway": 2,
-        "projection_dim": 6,
-        "activation": "tanh",
-    }
-    characters = {
-        "type": "character_encoding",
-        "embedding": {"num_embeddings": 262, "embedding_dim": 4},
-        "encoder": encoder,
-    }
-    return {
-        "dataset_reader": {
-            "type": "simple_language_modeling",
-            "token_indexers": {"token_characters": {"type": "elmo_characters"}},
-            "start_tokens": [BOS_TOKEN],
-            "end_tokens": [EOS_TOKEN],
-        },
-        "model": {
-            "type": "bidirectional-language-model",
-            "text_field_embedder": {
-                "token_embedders": {"tokens": {"type": "empty"}, "token_characters": characters}
-            },
-            "contextualizer": {
-                "type": "elmo_lstm",
-                "input_size": 6,
-                "hidden_size": 6,
-                "cell_size": 10,
-                "cell_clip": 0.5,
-            },
-        },
-    }
-
-
-def test_a_language_model_of_allennlp_models_gives_the_same_vectors(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = language_model()
-    torch.manual_seed(3)
-    folder, model = archived(tmp_path, settings.pop("model"), **settings)
-    ours = Elmo.from_pretrained(folder / "model.tar.gz")
-    assert ours.config.lstm.cell_clip == 0.5 and ours.config.lstm.projection_clip is None
-    marked = batch_to_ids([[BOS_TOKEN, *words, EOS_TOKEN] for words in TEXT])
-    mask = (marked > 0).any(dim=-1)
-    embedded = model._text_field_embedder({"token_characters": {"elmo_tokens": marked}})
-    layers, _ = model._contextualizer._lstm(embedded, mask)
-    output = ours.bilm(batch_to_ids(TEXT))
-    assert_close(output.layers[1:], layers)
-    expected = embedded * mask.unsqueeze(-1)
-    assert_close(output.layers[0][..., :6], expected)
-    assert allennlp_archive.load(folder, softmax=True).num_words == 0
-    assert "The softmax is not read, since it is tied, adaptive, or of allennlp-models: _softm" in (
-        caplog.text
-    )
-
-
-def change(settings: dict[str, Any], path: str, value: object) -> None:
-    *keys, last = path.split("/")
-    for key in keys:
-        settings = settings[key]
-    settings[last] = value
-
-
-ENCODER = "model/text_field_embedder/token_embedders/token_characters/encoder"
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        (f"{ENCODER}/do_layer_norm", True, "its character encoder ends in a layer norm"),
-        (f"{ENCODER}/projection_location", "after_cnn", "projects after_cnn, not after_highway"),
-        (f"{ENCODER}/type", "cnn", "with the encoder 'cnn', not from 'cnn-highway'"),
-        ("dataset_reader/start_tokens", None, r"has None for start_tokens, not \['<S>'\]"),
-        (
-            "dataset_reader/token_indexers/token_characters/type",
-            "characters",
-            "have the ids of 'characters', not of 'elmo_character_ids'",
-        ),
-        ("model/contextualizer/type", "lstm", "found the contextualizer 'lstm' over token_char"),
-        ("model/text_field_embedder/token_embedders/tokens/type", "embedding", "over tokens, tok"),
-        ("model", {}, "found the contextualizer None over none.*take that archive"),
-    ],
-)
-def test_what_of_a_language_model_elmo_has_not_is_named(
-    path: str, value: object, message: str
-) -> None:
-    settings = language_model()
-    contextualizer_config(settings)
-    change(settings, path, value)
-    with pytest.raises(CheckpointError, match=message):
-        contextualizer_config(settings)
 
 
 def test_a_model_with_no_elmo_is_an_error(tmp_path: Path) -> None:
@@ -310,50 +235,31 @@ class Harm:
 
 
 CONFIG = member("config.json", b"{}")
-HUGE = 1 << 40
 
 
+# fixtures/broken/archives has more
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (tar(member("../outside.txt", b"text")), r"'\.\./outside\.txt' would lie outside of it"),
         (tar(member("vocabulary/../../o.txt", b"t")), "would lie outside of it"),
-        (tar(member("/tmp/outside.txt", b"text")), "'/tmp/outside.txt' would lie outside of it"),
-        (
-            tar(member("weights.th", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
-            "'weights.th' must be a plain file or a folder",
-        ),
         (
             tar(CONFIG, member("weights.th", type=tarfile.LNKTYPE, linkname="config.json")),
-            "must be a plain file or a folder",
+            "must be a file or a folder",
         ),
-        (tar(member("weights.th", type=tarfile.FIFOTYPE)), "must be a plain file or a folder"),
-        (tar(CONFIG, CONFIG), "must hold each file once"),
-        (tar(*(member(str(number)) for number in range(1001))), "and at most 1000"),
-        (tar(member("weights.th", b"text", size=HUGE)), f"have {HUGE:,} bytes, and an archive of"),
         (
             tar(CONFIG, member("weights.th", b"", size=1 << 27)),
-            "and an archive of this size may hold",
+            "an archive of its size may have",
         ),
-        (tar(member("x", bytes(6 << 20), type=tarfile.XHDTYPE)), "must be files; found other"),
-        (tar(member("x", bytes(6 << 20), type=tarfile.GNUTYPE_LONGNAME)), "must be files; found"),
+        (tar(member("x", bytes(6 << 20), type=tarfile.XHDTYPE)), "a header must be shorter"),
+        (tar(member("x", bytes(6 << 20), type=tarfile.GNUTYPE_LONGNAME)), "a header must be"),
+        (tar(*[member("x", bytes(9), type=tarfile.XHDTYPE)] * 5000), "must be a whole"),
+        (tar(CONFIG) + bytes(70 << 20), "it has more than 67,108,864 bytes"),
         (b"no tar at all, but long enough to be read as the header of one" * 20, "must be a whole"),
         (tar(CONFIG), r"has no config\.json or no weights\.th or best\.th"),
         (tar(member("weights.th", b"text")), r"has no config\.json or no weights\.th"),
         (tar(CONFIG, member("weights.th", b"text")), "cannot be used: "),
         (tar(member("config.json", b"["), member("weights.th")), "must be JSON: Expecting value"),
-        (
-            tar(member("config.json", b"[]"), member("weights.th")),
-            "must hold an object; found list",
-        ),
-        (
-            tar(member("config.json", b"[" * 100_000), member("weights.th")),
-            r"config\.json must be JSON: .*nested",
-        ),
-        (
-            tar(member("config.json", b" " * (17 << 20)), member("weights.th")),
-            r"config\.json must be JSON: .*at most",
-        ),
+        (tar(member("config.json", b"[]"), member("weights.th")), "an object; found list"),
     ],
 )
 def test_a_hostile_archive_is_an_error_and_writes_nothing(
@@ -371,15 +277,13 @@ def test_a_hostile_archive_is_an_error_and_writes_nothing(
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == [path]
 
 
-@pytest.mark.parametrize("kept", [2, 10, 100, 5000, -1])
-def test_a_truncated_archive_is_an_error(
-    tmp_path: Path, tiny_folder: Path, kept: Optional[int]
-) -> None:
+@pytest.mark.parametrize("kept", [100, -1])
+def test_a_truncated_archive_is_an_error(tmp_path: Path, tiny_folder: Path, kept: int) -> None:
     folder, _ = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
     path = folder / "model.tar.gz"
     path.write_bytes(path.read_bytes()[:kept])
     # without its last byte all files are whole still
-    with pytest.raises(CheckpointError, match=r"must be a whole model\.tar\.gz, or a folder"):
+    with pytest.raises(CheckpointError, match=r"must be a whole model\.tar\.gz"):
         load(path)
 
 
@@ -408,12 +312,17 @@ def test_tensors_that_do_not_fit_are_listed(tmp_path: Path, tiny_folder: Path) -
     with pytest.raises(CheckpointError) as raised:
         load(folder)
     for part in (
-        "lstm.backward_layers.1.projection_weight is missing",
-        "char_cnn.projection.bias is of shape (9,), not (8,)",
+        "_elmo_lstm.backward_layer_1.state_projection.weight is missing",
+        "_token_embedder._projection.bias is of shape (9,), not (8,)",
         "_token_embedder.something is not a parameter",
     ):
         assert part in str(raised.value)
-    state[f"{encoder}._projection.bias"] = torch.full((8,), float("nan"))
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, tiny_folder: Path) -> None:
+    folder, model = archived(tmp_path, tagger({"elmo": stock(tmp_path, tiny_folder)}))
+    state = model.state_dict()
+    state[f"{ALLENNLP}._token_embedder._projection.bias"][3] = float("nan")
     torch.save(state, folder / "weights.th")
     with pytest.raises(CheckpointError, match=r"_projection\.bias has values that are not finite"):
         load(folder)

@@ -1,4 +1,4 @@
-"""Tests of checkpoints/many_langs.py, against what the elmoformanylangs package computes."""
+"""Tests ELMoForManyLangs' format, against what the elmoformanylangs package computes."""
 
 import json
 import runpy
@@ -85,19 +85,8 @@ def test_all_layers_are_the_original_packages(models: Path, name: str) -> None:
                 assert_close(vectors, reference)
 
 
-def test_the_fixture_tells_apart_what_could_be_confused(models: Path) -> None:
-    all_layers = [numpy.load(models / name / "expected.npz") for name in MODELS]
-    for expected in all_layers:
-        # "The" and "the", of which the words alone know both
-        assert abs(expected["all_0"][:, 0] - expected["all_0"][:, 3]).max() > 1e-2
-        # neither clipping nor long words leave all alike
-        assert numpy.ptp(expected["all_3"][0], axis=0).max() > 1e-2
-
-
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_written_anew_by_the_script_is_the_fixture(
-    models: Path, tmp_path: Path, name: str
-) -> None:
+def test_the_script_makes_the_fixture(models: Path, tmp_path: Path, name: str) -> None:
     SCRIPT["make"](tmp_path)
     assert_same(load(tmp_path / name), load(models / name))
 
@@ -129,7 +118,7 @@ def test_torchs_newer_form_of_tensors_is_read(models: Path, tmp_path: Path, name
     assert_same(load(zipped(model, tmp_path / "model.zip")), load(models / name))
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_other_floating_point_numbers_become_float32(folder: Path, dtype: torch.dtype) -> None:
     expected = load(folder)
     for path in folder.glob("*.pkl"):
@@ -138,7 +127,7 @@ def test_other_floating_point_numbers_become_float32(folder: Path, dtype: torch.
     found = load(folder)
     for name, tensor in expected.tensors.items():
         assert found.tensors[name].dtype == torch.float32
-        torch.testing.assert_close(found.tensors[name], tensor, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(found.tensors[name], tensor, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", PACKAGED_NAMES)
@@ -190,7 +179,7 @@ def test_a_model_comes_back_in_the_original_form(models: Path, tmp_path: Path, n
 
 
 def test_bilm_tfs_form_cannot_hold_it(models: Path, tmp_path: Path) -> None:
-    message = r"alphabet of 17 code points, and the table of 10 words would be lost"
+    message = r"alphabet of 17 code points and the table of 10 words would be lost"
     with pytest.raises(CheckpointError, match=message):
         save(load(models / "words_and_characters"), tmp_path / "new")
     with pytest.raises(CheckpointError, match=r"alphabet of 17 code points would be lost"):
@@ -213,9 +202,9 @@ def test_what_it_cannot_hold_is_named(models: Path, tiny_folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder__name": "lstm"}, "encoder.name must be 'elmo', as ELMo's is; found 'lstm'"),
+        ({"encoder__name": "lstm"}, "encoder.name must be 'elmo', as ELMo's; found 'lstm'"),
         ({"token_embedder__name": "lstm"}, "token_embedder.name must be 'cnn'.*found 'lstm'"),
-        ({"encoder": []}, r"encoder must be an object; found list"),
+        ({"encoder": []}, r"encoder must be an object; found \[\]"),
         ({"token_embedder": {"name": "cnn"}}, "token_embedder.word_dim is missing"),
         ({"token_embedder__max_characters_per_token": 30}, "per_token must be 50; found 30"),
         (
@@ -225,12 +214,12 @@ def test_what_it_cannot_hold_is_named(models: Path, tiny_folder: Path, tmp_path:
         ({"encoder__dim": "12"}, "lstm.dim has the wrong type: '12'"),
         ({"encoder__n_layers": 10**9}, "num_layers must be at most 100"),
         ({"encoder__n_layers": 3}, "forward_layer_2.input_linearity.weight is missing"),
-        ({"encoder__n_layers": 1}, "forward_layer_1.input_linearity.weight is not a part of it"),
+        ({"encoder__n_layers": 1}, "forward_layer_1.input_linearity.weight is not a parameter"),
         ({"encoder__projection_dim": 10**12}, r"is of shape \(4, 17\), not \(1000000000000, 17\)"),
         ({"token_embedder__word_dim": 6}, r"is of shape \(10, 5\), not \(10, 6\)"),
-        ({"token_embedder__word_dim": 0}, "word_emb_layer.embedding.weight is not a part of it"),
+        ({"token_embedder__word_dim": 0}, "word_emb_layer.embedding.weight is not a parameter"),
         ({"token_embedder__word_dim": -1}, "word_size must be 1 or more"),
-        ({"token_embedder__char_dim": 0}, "char_emb_layer.embedding.weight is not a part of it"),
+        ({"token_embedder__char_dim": 0}, "char_emb_layer.embedding.weight is not a parameter"),
         ({"token_embedder__activation": "sin"}, "must be one of relu, tanh; found 'sin'"),
         ({"token_embedder__filters": [[1, 3], [2]]}, r"pairs \[width, number\]; found \[2\]"),
     ],
@@ -244,13 +233,16 @@ def test_numbers_that_do_not_fit_are_named(folder: Path, changes: dict, message:
 @pytest.mark.parametrize(
     ("name", "contents", "message"),
     [
-        ("config.json", b"{}", "must say in config_path where"),
-        ("config.json", b'{"config_path": 5}', "must say in config_path .* found int"),
-        ("config.json", b'{"config_path": "../../x.json"}', "configuration must be 'x.json' in"),
-        ("config.json", b"[" * 100_000, "must not be nested so deep"),
+        ("config.json", b"{}", "config_path must be the path of a file; found None"),
+        ("config.json", b'{"config_path": 5}', "config_path must be the path of a file; found 5"),
+        (
+            "config.json",
+            b'{"config_path": "../../x.json"}',
+            "config_path must name a file in .*found 'x.json'",
+        ),
+        ("config.json", b"[" * 100_000, "must be JSON: It is nested too deeply"),
         ("config.json", b"{", "config.json must be JSON"),
-        ("config.json", b"[]", "config.json must hold an object; found list"),
-        ("config.json", b" " * (2 << 20), "config.json must have at most 1,048,576 bytes"),
+        ("config.json", b"[]", "config.json must be JSON: It must hold an object; found list"),
         ("word.dic", b"<oov>\t0\n\xff\t1\n", "word.dic must be UTF-8"),
         ("word.dic", b"<oov>\t0\nb\tx\n", "its line 2 must be a key, a tab and a row of its own"),
         ("word.dic", b"<oov>\t0\nb\t0\n", "its line 2 must be a key, a tab and a row of its own"),
@@ -285,7 +277,7 @@ def test_broken_files_are_named(
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    message = f"{name} is missing" if name != "tiny.json" else "must be 'tiny.json' in"
+    message = f"{name} is missing" if name != "tiny.json" else "found 'tiny.json'"
     with pytest.raises(CheckpointError, match=message):
         load(folder)
 
@@ -293,7 +285,7 @@ def test_missing_files_are_named(folder: Path, name: str) -> None:
 def test_longer_characters_are_named(folder: Path) -> None:
     text = (folder / "char.dic").read_text(encoding="utf-8")
     (folder / "char.dic").write_text(text.replace("T\t", "Th\t"), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"char\.dic must have single characters; found 'Th'"):
+    with pytest.raises(CheckpointError, match=r"char\.dic must have single characters; 'Th'"):
         load(folder)
 
 
@@ -301,7 +293,10 @@ def test_numbers_that_are_not_finite_are_named(folder: Path) -> None:
     tensors = torch.load(folder / "encoder.pkl")
     tensors["forward_layer_0.state_linearity.bias"][3] = float("nan")
     torch.save(tensors, folder / "encoder.pkl")
-    with pytest.raises(CheckpointError, match=r"not finite in forward_layer_0\.state_linearity\.b"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"forward_layer_0\.state_linearity\.bias has values that are not finite",
+    ):
         load(folder)
 
 

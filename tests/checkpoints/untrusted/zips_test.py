@@ -1,11 +1,9 @@
-"""Tests of checkpoints/zip_members.py, and of the formats that lie in zips."""
+"""Tests zips of a model's files, as NLPL publishes them."""
 
 import gzip
-import io
 import json
 import shutil
 import struct
-import time
 import zipfile
 from pathlib import Path
 from typing import Optional
@@ -118,22 +116,10 @@ def test_errors_name_the_zip(tiny_folder: Path, tmp_path: Path) -> None:
         load(write_zip(tmp_path / "a.zip", members))
 
 
-def test_members_that_are_larger_than_they_can_be_are_refused_at_once(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
-    # one that is, and one that says so
-    bomb = write_zip(tmp_path / "a.zip", {"model.hdf5": b"\0" * (60 << 20), "options.json": b"{}"})
-    said = write_zip(tmp_path / "b.zip", {"model.hdf5": b"\0" * 100, "options.json": b"{}"})
-    contents = said.read_bytes()
-    place = contents.rindex(b"PK\x01\x02", 0, contents.rindex(b"options.json") - 50)
-    said.write_bytes(
-        contents[: place + 24] + struct.pack("<I", 0xFFFFFF00) + contents[place + 28 :]
-    )
-    for path in (bomb, said):
-        start = time.perf_counter()
-        with pytest.raises(CheckpointError, match=r"its model\.hdf5 is to have .* may have 1"):
-            load(path)
-        assert time.perf_counter() - start < 1
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"model.hdf5": bytes(60 << 20), "options.json": b"{}"})
+    with pytest.raises(CheckpointError, match=r"its members have 62,914,562 bytes; a zip of its"):
+        load(path)
 
 
 def test_a_member_that_comes_twice_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
@@ -142,20 +128,6 @@ def test_a_member_that_comes_twice_is_refused(tiny_folder: Path, tmp_path: Path)
         archive.writestr("options.json", b"{}")
     with pytest.raises(CheckpointError, match=r"hold each of options\.json, weights\.hdf5 once"):
         load(path)
-
-
-def test_a_directory_of_too_many_members_is_refused(tmp_path: Path) -> None:
-    result = io.BytesIO()
-    with zipfile.ZipFile(result, "w") as archive:
-        archive.writestr("model.hdf5", b"")
-        for number in range(16_000):
-            archive.writestr(f"{number:020}", b"")
-    path = tmp_path / "a.zip"
-    path.write_bytes(result.getvalue())
-    assert names_in(path) == set()
-    message = "its directory must have at most 1,048,576 bytes"
-    with pytest.raises(CheckpointError, match=message), unpacked_members(path, bool):
-        pass
 
 
 def test_encrypted_and_truncated_zips_are_an_error(tiny_folder: Path, tmp_path: Path) -> None:

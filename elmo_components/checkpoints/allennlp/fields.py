@@ -1,0 +1,124 @@
+"""The parameters of a biLM in an AllenNLP model: their names, shapes and transforms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from elmo_components.checkpoints.checkpoint import CheckpointError
+from elmo_components.checkpoints.name_map import Entry, Transform, cnn_entries, lstm_entries
+from elmo_components.checkpoints.parameters import parameter_shapes
+from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+
+__all__ = [
+    "ALLENNLP_NAMES",
+    "OWN_NAMES",
+    "PUBLISHED",
+    "Names",
+    "allennlp_entries",
+    "config_from_shapes",
+    "own_entries",
+]
+
+
+class Names(NamedTuple):
+    """The parameters whose shapes tell a biLM's sizes."""
+
+    embedding: str
+    convolution: str
+    highway: str
+    cell: str
+
+
+ALLENNLP_NAMES = Names(
+    "_token_embedder._char_embedding_weights",
+    "_token_embedder.char_conv_{}.weight",
+    "_token_embedder._highways._layers.{}.weight",
+    "_elmo_lstm.forward_layer_{}.state_linearity.weight",
+)
+OWN_NAMES = Names(
+    "char_cnn.character_embedding.weight",
+    "char_cnn.convolutions.{}.weight",
+    "char_cnn.highways.{}.carry.weight",
+    "lstm.forward_layers.{}.recurrent_weight",
+)
+
+# What shapes do not tell, as in every published ELMo. The sizes are of no model.
+PUBLISHED = ElmoConfig(
+    char_cnn=CharCnnConfig(
+        embedding_size=1, filters=((1, 1),), num_highway_layers=0, activation="relu"
+    ),
+    lstm=LstmConfig(
+        hidden_size=1,
+        cell_size=1,
+        num_layers=1,
+        cell_clip=3.0,
+        projection_clip=3.0,
+        skip_connections=True,
+    ),
+)
+
+
+def allennlp_entries(config: ElmoConfig) -> list[Entry]:
+    """Returns the list for AllenNLP's `_ElmoBiLm`."""
+    cnn = config.char_cnn
+    shape = (cnn.num_characters, cnn.embedding_size)
+    return [
+        Entry((OWN_NAMES.embedding,), ALLENNLP_NAMES.embedding, shape, _MASK_ROW),
+        *cnn_entries(config, "_token_embedder.", "char_conv_", "_projection"),
+        *lstm_entries(config, "_elmo_lstm."),
+    ]
+
+
+def own_entries(config: ElmoConfig) -> list[Entry]:
+    """Returns the list for this package's `BiLm`."""
+    return [Entry((name,), name, shape) for name, shape in parameter_shapes(config).items()]
+
+
+def config_from_shapes(
+    shapes: Mapping[str, Sequence[int]], like: ElmoConfig, names: Names = ALLENNLP_NAMES
+) -> ElmoConfig:
+    """
+    Returns the sizes of the biLM whose parameters have these shapes. What shapes do not tell,
+    which is the clips, the activation, the skip connections and the alphabet, is `like`'s.
+
+    # Raises
+
+    `CheckpointError` for shapes that are not a biLM's.
+    """
+
+    def numbered(name: str) -> list[Sequence[int]]:
+        found: list[Sequence[int]] = []
+        while name.format(len(found)) in shapes:
+            found.append(shapes[name.format(len(found))])
+        return found
+
+    cells = numbered(names.cell)
+    try:
+        return ElmoConfig(
+            char_cnn=replace(
+                like.char_cnn,
+                embedding_size=shapes[names.embedding][1],
+                filters=tuple((width, number) for number, _, width in numbered(names.convolution)),
+                num_highway_layers=len(numbered(names.highway)),
+            ),
+            lstm=replace(
+                like.lstm,
+                hidden_size=cells[0][1],
+                cell_size=cells[0][0] // 4,
+                num_layers=len(cells),
+            ),
+        )
+    except (LookupError, ValueError) as error:
+        raise CheckpointError(f"its shapes are not a biLM's: {error}") from error
+
+
+def _zero_mask_row(tensor: torch.Tensor) -> torch.Tensor:
+    # a trained table may hold anything in this row, which is not in use
+    tensor = tensor.clone()
+    tensor[:1] = 0.0
+    return tensor
+
+
+_MASK_ROW = Transform(lambda tensor: [_zero_mask_row(tensor)], lambda tensors: tensors[0])
