@@ -1,34 +1,39 @@
 """
-A file of sentences to a file of vectors, in constant memory; a killed run goes on where it stopped.
+Embeds a file of sentences into a file of vectors, in constant memory; resumes after a kill.
 
-Sentences are embedded window by window, and some windows are a part, after which the work so far is
-committed. The places of windows and parts follow from the sentences alone, and no part knows of the
-word vectors of another: so the numbers are the same, to the last bit, wherever a run was cut.
+Sentences are embedded window by window. Some windows are a part, and a part is one transaction.
+Windows and parts follow from the sentences alone, and each part starts with an empty word cache: so
+a resumed run gives the same numbers, to the last bit, as one that was not disturbed.
 """
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Protocol
 
-from elmo_components.elmo import Elmo
-from elmo_components.embedding.batches import MARKS
+import numpy
+
+from elmo_components.characters import CharacterMapper
+from elmo_components.embedding.batches import MARKS, embed_sentences
+from elmo_components.embedding.partial_file import MAX_BYTES, PartialFile, Progress, open_partial
 from elmo_components.embedding.readers import Sentence, SentenceFile
 from elmo_components.embedding.settings import EmbedSettings, agrees, recorded
-from elmo_components.embedding.spool import Progress, Spool, holds_run
 from elmo_components.embedding.writers import Entry, format_of, key_problem, write_vectors
 from elmo_components.kernels import products
+from elmo_components.modules.bilm import BiLm
 
-__all__ = ["Summary", "embed_file", "folder_of"]
+__all__ = ["Summary", "embed_file", "partial_path"]
 
 logger = logging.getLogger(__name__)
 
 
 class Summary(NamedTuple):
     """
-    What a run, with those before it that were killed, has done: sentences embedded; failures, which
-    were reported and left out; records that were done already when it started.
+    What a run has done, together with the killed runs that it resumed: sentences embedded, failures
+    that were reported and left out, and the records that were done before it started.
     """
 
     sentences: int
@@ -36,13 +41,19 @@ class Summary(NamedTuple):
     resumed_at: int
 
 
-def folder_of(destination: Path) -> Path:
-    """Returns the folder in which the vectors wait until all are there."""
+class HasBiLm(Protocol):
+    """An `Elmo`, whose module is above this one in the table of levels."""
+
+    bilm: BiLm
+
+
+def partial_path(destination: Path) -> Path:
+    """Returns the file that holds the vectors of an unfinished run."""
     return destination.with_name(f"{destination.name}.partial")
 
 
 def embed_file(
-    elmo: Elmo,
+    elmo: HasBiLm,
     source: SentenceFile,
     destination: Path,
     settings: EmbedSettings,
@@ -52,12 +63,11 @@ def embed_file(
     advance: Callable[[int], None] = lambda records: None,
 ) -> Summary:
     """
-    Embeds the sentences of a file and writes their vectors to another.
+    Embeds the sentences of a file and writes their vectors to another file.
 
-    The file appears, whole, at the end. Until then the work is in the folder that `folder_of`
-    gives, from which the same call goes on after a kill, however the input comes: what was done is
-    read again, and must be the same. The file is then, byte for byte, what an undisturbed run
-    writes.
+    The output appears whole, at the end. Until then its vectors are in the file `partial_path`.
+    After a kill the same call resumes there: it reads the finished part of the input again, which
+    must be the same. The output has the same bytes as that of an undisturbed run.
 
     # Parameters
 
@@ -68,127 +78,114 @@ def embed_file(
     destination : `Path`
         The file of vectors.
     settings : `EmbedSettings`
-        What is written.
+        What is written, and how.
     force : `bool`
-        Whether a file at `destination` is replaced, and a killed run of other settings or another
-        input, which a pipe then cannot be.
+        Whether to replace a file at `destination`, and an unfinished run with other settings or
+        another input. A pipe with another input is always an error.
     report : `Callable[[str], None]`
-        Is told of each sentence that is left out because it cannot be read.
+        Called with a message for each sentence that is left out because it cannot be read.
     advance : `Callable[[int], None]`
-        Is told how many records are done: first of those done before, then again and again.
+        Called with the number of records done so far: at the start, then after each window.
 
     # Raises
 
-    `FileNotFoundError` and `FileExistsError`; `ValueError` for damaged input, for another input or
-    other settings than those of the killed run, and where the settings make something an error.
+    `FileNotFoundError`, `FileExistsError`; `OSError` where the disk is full; `ValueError` for
+    damaged input, for an unfinished run with another input or other settings, and for what
+    `settings` make an error.
     """
-    settings.choice.check(elmo.config.num_layers)
-    folder = folder_of(destination)
+    settings.choice.check(elmo.bilm.config.num_layers)
+    partial = partial_path(destination)
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {destination.parent}")
-    if destination.exists() and not force and not holds_run(folder):
-        raise FileExistsError(f"There is {destination} already; --force replaces it")
     records = source.records()
-    spool = Spool(
-        folder, recorded(elmo.bilm, source, destination, settings), agrees=agrees, restart=force
-    )
-    try:
-        if not spool.progress.is_packed and destination.exists() and not force:
-            raise FileExistsError(
-                f"There is {destination} already; --force replaces it with what {folder} comes to"
-            )
-        if spool.progress.is_packed and not spool.output.exists() and not destination.exists():
-            logger.warning("%s has vanished since it was written; it is made anew", destination)
-            spool.restart()
+    exists = FileExistsError(f"{destination} exists. Use --force to replace it")
+    if destination.exists() and not force and not partial.exists():
+        raise exists
+    conditions = recorded(elmo.bilm, source, destination, settings)
+    with open_partial(partial, conditions, agrees=agrees, restart=force) as file:
+        if destination.exists() and not force and not file.progress.is_packed:
+            raise exists
+        run = _Run(elmo.bilm, source, destination, settings, file, report, advance)
         try:
-            return _Run(elmo, source, destination, settings, spool, report, advance).run(records)
+            return run.run(records)
         except _OtherInput:
             # a pipe cannot be read a second time
             if not force or not source.path.is_file():
                 raise
-            spool.restart()
-        records = source.records()
-        return _Run(elmo, source, destination, settings, spool, report, advance).run(records)
-    finally:
-        spool.close()
+        file.restart()
+        run = _Run(elmo.bilm, source, destination, settings, file, report, advance)
+        return run.run(source.records())
 
 
 class _OtherInput(ValueError):
-    """The input is not what the killed run has read."""
+    """The input differs from what the unfinished run has read."""
 
 
+@dataclass
 class _Run:
-    """One call of `embed_file`, on its way."""
+    """The state of one call of `embed_file`."""
 
-    def __init__(
-        self,
-        elmo: Elmo,
-        source: SentenceFile,
-        destination: Path,
-        settings: EmbedSettings,
-        spool: Spool,
-        report: Callable[[str], None],
-        advance: Callable[[int], None],
-    ) -> None:
-        self._elmo = elmo
-        self._source = source
-        self._destination = destination
-        self._settings = settings
-        self._spool = spool
-        self._report = report
-        self._advance = advance
+    bilm: BiLm
+    source: SentenceFile
+    destination: Path
+    settings: EmbedSettings
+    partial: PartialFile
+    report: Callable[[str], None]
+    advance: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self._format = self.settings.output_format or format_of(self.destination)
         self._digest = hashlib.sha256()
         self._keys: set[bytes] = set()
-        self._start = spool.progress
+        self._start = self.partial.progress
         self._sentences = self._start.sentences
         self._failures = self._start.failures
 
     def run(self, records: Iterator[bytes]) -> Summary:
         """Does what is left to do."""
         self._read_again(records)
-        self._advance(self._start.records)
+        self.advance(self._start.records)
         if not self._start.at_end:
             self._embed(records)
-        if not self._start.is_packed:
-            self._pack()
-        self._spool.finish(self._destination, self._progress(self._spool.progress.records, True))
+        self._pack()
         return Summary(self._sentences, self._failures, self._start.records)
 
     def _read_again(self, records: Iterator[bytes]) -> None:
-        """Passes over what was done, which must be the same as then."""
+        """Skips the records that are done, after checking that they are the same."""
         done = self._start
         for number in range(done.records):
             record = next(records, None)
             if record is None:
                 raise self._other(f"it ends after {number} of {done.records} records")
-            self._take(record)
-            if self._settings.sentence_keys:
+            self._add_to_digest(record)
+            if self.settings.sentence_keys:
                 try:
-                    self._is_new(self._source.parse(record))
+                    self._is_new(self.source.parse(record))
                 except ValueError:
-                    # it was reported then, or was left out as this is
+                    # it was reported before
                     continue
         if done.records and self._digest.hexdigest() != done.digest:
-            raise self._other(f"the first {done.records} records are others")
+            raise self._other(f"the first {done.records} records differ")
         if done.at_end and next(records, None) is not None:
             raise self._other(f"it has more than {done.records} records")
 
-    def _other(self, how: str) -> _OtherInput:
-        anew = "--force" if self._source.path.is_file() else f"remove {self._spool.folder}"
+    def _other(self, difference: str) -> _OtherInput:
+        path = self.partial.path
+        again = "use --force" if self.source.path.is_file() else f"delete {path}"
         return _OtherInput(
-            f"{self._source.path} must be what the killed run in {self._spool.folder} has read; "
-            f"found that {how}. Give it the same input from the start, or {anew} to begin anew"
+            f"{self.source.path} is not the input of the unfinished run {path}: {difference}. "
+            f"Give it the same input, or {again} to start again"
         )
 
     def _embed(self, records: Iterator[bytes]) -> None:
-        settings = self._settings
+        settings = self.settings
         products.adopt_choices(self._start.engines)
+        self.bilm.char_cnn.clear_cache()
         number = self._start.records
         window: list[tuple[int, Sentence]] = []
-        steps, windows = 0, 0
-        self._begin_part()
+        steps = windows = 0
         for record in records:
-            self._take(record)
+            self._add_to_digest(record)
             sentence = self._accepted(number, record)
             number += 1
             if sentence is None:
@@ -198,99 +195,96 @@ class _Run:
             if steps < settings.window:
                 continue
             self._write(window)
-            self._advance(number)
             window, steps, windows = [], 0, windows + 1
-            if windows == settings.windows_a_part:
-                self._spool.commit(self._progress(number, False))
-                self._begin_part()
-                windows = 0
+            if windows % settings.windows_a_part == 0:
+                self.partial.commit(self._progress(number, at_end=False))
+                self.bilm.char_cnn.clear_cache()
+            self.advance(number)
         self._write(window)
-        self._spool.commit(self._progress(number, True))
-        self._advance(number)
-
-    def _begin_part(self) -> None:
-        """Leaves the model with no more than the vocabulary's word vectors."""
-        encoder = self._elmo.bilm.char_cnn
-        encoder.clear_cache()
-        if self._settings.vocabulary and _device(self._elmo) == "cpu":
-            words = self._spool.words(self._save_words)
-            encoder.clear_cache()
-            encoder.load_cache(words)
-
-    def _save_words(self, path: Path) -> None:
-        self._elmo.remember(self._settings.vocabulary)
-        self._elmo.bilm.char_cnn.save_cache(path)
+        self.partial.commit(self._progress(number, at_end=True))
+        self.advance(number)
 
     def _accepted(self, number: int, record: bytes) -> Optional[Sentence]:
-        """Returns the sentence of a record, or `None` for one to be left out."""
-        settings = self._settings
+        """Returns the sentence of a record, or `None` for one that is left out."""
+        settings = self.settings
         try:
-            sentence = self._source.parse(record)
-            if settings.sentence_keys:
-                problem = key_problem(sentence.text, self._format)
-                if problem is not None:
-                    raise ValueError(problem)
+            sentence = self.source.parse(record)
+            problem = key_problem(sentence.text, self._format) if settings.sentence_keys else None
+            if problem is not None:
+                raise ValueError(problem)
         except ValueError as error:
             self._refuse(number, str(error))
             return None
         if not sentence.tokens and settings.empty_lines != "keep":
             if settings.empty_lines == "error":
                 raise ValueError(
-                    f"{self._place(number)}: must have a token; found none. --empty-lines skip or "
-                    "keep goes on from here"
+                    f"{self._place(number)}: there is no token. Use --empty-lines skip or keep to "
+                    "resume here"
                 )
             return None
         if settings.sentence_keys and not self._is_new(sentence):
             if settings.duplicates == "error":
                 raise ValueError(
-                    f"{self._place(number)}: a sentence that is a key must come once; found it "
-                    "again. --duplicates skip goes on from here"
+                    f"{self._place(number)}: this sentence came before, and each key must be "
+                    "unique. Use --duplicates skip to resume here"
                 )
             return None
         return sentence
 
-    def _write(self, window: Sequence[tuple[int, Sentence]]) -> None:
+    def _write(self, window: list[tuple[int, Sentence]]) -> None:
         """Embeds the sentences of a window and appends their vectors."""
-        settings = self._settings
-        embedded = self._elmo.embed(
+        settings = self.settings
+        embedded = embed_sentences(
+            self.bilm,
+            CharacterMapper.of(self.bilm.config.char_cnn),
             [sentence.tokens for _, sentence in window],
             layers=settings.choice.embedded,
             batch_size=settings.batch_size,
         )
+        has_text = settings.keep_sentences or settings.sentence_keys
         for (number, sentence), vectors in zip(window, embedded):
             try:
                 chosen = settings.choice.choose(vectors)
+                if chosen.nbytes > MAX_BYTES:
+                    raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
             except ValueError as error:
                 self._refuse(number, str(error))
                 continue
-            has_text = settings.keep_sentences or settings.sentence_keys
-            self._spool.append(number, sentence.text if has_text else None, chosen)
+            self.partial.append(number, sentence.text if has_text else None, chosen)
             self._sentences += 1
 
     def _pack(self) -> None:
-        """Makes the output of what is committed."""
-        settings = self._settings
-        config = self._elmo.config
-        write_vectors(
-            self._spool.output,
-            (
-                Entry(line, text or "", vectors)
-                for line, text, vectors in self._spool.entries(settings.choice.dtype)
-            ),
-            output_format=self._format,
-            choice=settings.choice,
-            num_layers=config.num_layers,
-            size=2 * config.lstm.hidden_size,
-            sentence_keys=settings.sentence_keys,
-            keep_sentences=settings.keep_sentences,
-            refuse=self._refuse_key,
-        )
+        """Writes the output from the partial file, which it then removes."""
+        settings, config = self.settings, self.bilm.config
+        dtype, size = settings.choice.dtype, config.output_size
+        # -1 for the number of tokens
+        shape = settings.choice.shape(-1, num_layers=config.num_layers, size=size)
+        # this name, not a random one, so that the next run removes what a killed one has left
+        temporary = self.partial.path.with_name(f"{self.partial.path.name}.output")
+        try:
+            write_vectors(
+                temporary,
+                (
+                    Entry(line, text or "", numpy.frombuffer(data, dtype).reshape(shape))
+                    for line, text, data in self.partial.sentences()
+                ),
+                output_format=self._format,
+                choice=settings.choice,
+                num_layers=config.num_layers,
+                size=size,
+                sentence_keys=settings.sentence_keys,
+                keep_sentences=settings.keep_sentences,
+                refuse=self._refuse_key,
+            )
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            self.partial.commit(replace(self.partial.progress, is_packed=True))
+            os.replace(temporary, self.destination)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.partial.remove()
 
-    @property
-    def _format(self) -> str:
-        return self._settings.output_format or format_of(self._destination)
-
-    def _progress(self, records: int, at_end: bool) -> Progress:
+    def _progress(self, records: int, *, at_end: bool) -> Progress:
         return Progress(
             records=records,
             digest=self._digest.hexdigest(),
@@ -300,34 +294,29 @@ class _Run:
             engines=products.choices(),
         )
 
-    def _take(self, record: bytes) -> None:
+    def _add_to_digest(self, record: bytes) -> None:
         self._digest.update(len(record).to_bytes(8, "little"))
         self._digest.update(record)
 
     def _is_new(self, sentence: Sentence) -> bool:
-        """Whether a sentence comes for the first time, which it then does no more."""
+        """Returns whether a sentence comes for the first time, and remembers it."""
         key = hashlib.blake2b(sentence.text.encode(), digest_size=16).digest()
-        if key in self._keys:
-            return False
+        is_new = key not in self._keys
         self._keys.add(key)
-        return True
+        return is_new
 
     def _refuse(self, number: int, why: str) -> None:
-        """Counts a sentence that is left out, or ends the run."""
+        """Reports and counts a sentence that is left out; with `strict` ends the run."""
         message = f"{self._place(number)}: {why}"
-        if self._settings.strict:
+        if self.settings.strict:
             raise ValueError(message)
         self._failures += 1
-        self._report(message)
+        self.report(message)
 
     def _refuse_key(self, number: int, why: str) -> None:
-        """As `_refuse`, of a sentence that was counted already."""
+        """As `_refuse`, for a sentence that was counted as embedded."""
         self._refuse(number, why)
         self._sentences -= 1
 
     def _place(self, number: int) -> str:
-        return f"{self._source.path}, {self._source.unit} {number + 1}"
-
-
-def _device(elmo: Elmo) -> str:
-    return next(elmo.bilm.parameters()).device.type
+        return f"{self.source.path}, {self.source.unit} {number + 1}"
