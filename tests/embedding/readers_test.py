@@ -1,4 +1,4 @@
-"""Tests of sentence_files.py."""
+"""Tests of readers.py."""
 
 import gzip
 import io
@@ -66,7 +66,7 @@ def test_json_lines_hold_tokens_or_strings(tmp_path: Path) -> None:
     [
         (b'{"tokens": [', "must be JSON"),
         (b'{"text": "a\xff"}', "must be UTF-8"),
-        (b'{"words": ["a"], "n": 1}', "key tokens or sentence or text; found words, n"),
+        (b'{"words": ["a"], "n": 1}', "key tokens or sentence or text; found 'words, n'"),
         (b'{"tokens": ["a", 7]}', "strings for tokens; found 7"),
         (b'{"tokens": ["a", null]}', "strings for tokens; found None"),
         (b'{"text": null}', "a string or a list of tokens; found None"),

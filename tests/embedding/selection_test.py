@@ -1,4 +1,4 @@
-"""Tests of vector_choice.py."""
+"""Tests of selection.py."""
 
 import numpy
 import pytest
@@ -47,7 +47,7 @@ def test_a_sentence_without_tokens_has_one_vector_of_zeros(pooling: str) -> None
 def test_what_float16_cannot_hold_is_an_error() -> None:
     choice = VectorChoice(0, float16=True)
     assert choice.choose(numpy.full((1, 1, 1), 65504, numpy.float32)) == 65504
-    with pytest.raises(ValueError, match="must lie within 65504 for float16"):
+    with pytest.raises(ValueError, match="must be within 65504 for float16"):
         choice.choose(numpy.full((1, 1, 1), -65600, numpy.float32))
 
 
@@ -58,7 +58,7 @@ def test_what_cannot_be_chosen_is_an_error() -> None:
         VectorChoice(pooling="sum")
     VectorChoice(2).check(3)
     for layer in (-1, 3):
-        with pytest.raises(ValueError, match=f"from 0 to 2, the model's; found {layer}"):
+        with pytest.raises(ValueError, match=f"from 0 to 2 for this model; found {layer}"):
             VectorChoice(layer).check(3)
-    with pytest.raises(ValueError, match="each of the model's 3 layers; found 2"):
+    with pytest.raises(ValueError, match="3 weights, one for each layer; found 2"):
         VectorChoice((1.0, 2.0)).check(3)

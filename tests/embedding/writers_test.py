@@ -1,4 +1,4 @@
-"""Tests of vector_files.py; the layout of HDF5 is written by hand from AllenNLP 0.9's."""
+"""Tests of writers.py; the layout of HDF5 is written by hand from AllenNLP 0.9's."""
 
 import json
 import sys
@@ -75,7 +75,7 @@ def test_sentences_are_keys_as_allennlp_had_them_and_what_cannot_be_one_is_told(
     texts = ["a/b", "a", "a/b/c", "and / or", "b.", "a/d"]
     refused = write(tmp_path / "a.hdf5", VectorChoice("top"), texts, sentence_keys=True)
     assert [line for line, _ in refused] == [2, 3]
-    assert "'a' is there already" in refused[0][1] and "within the key 'a/b'" in refused[1][1]
+    assert "'a' exists already" in refused[0][1] and "inside the key 'a/b'" in refused[1][1]
     with h5py.File(tmp_path / "a.hdf5") as file:
         for text, tokens in (("a/b", 1), ("and / or", 3), ("b.", 1), ("a/d", 1)):
             assert file[text].shape == (tokens, SIZE)
