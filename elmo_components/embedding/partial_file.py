@@ -106,10 +106,8 @@ class PartialFile:
         self.progress = progress
 
     def sentences(self) -> Iterator[tuple[int, Optional[str], bytes]]:
-        """Yields the line, the text and the vectors of each sentence in order."""
-        yield from self._connection.execute(
-            "SELECT line, text, vectors FROM sentences ORDER BY rowid"
-        )
+        """Returns the line, the text and the vectors of each sentence in order."""
+        return self._connection.execute("SELECT line, text, vectors FROM sentences ORDER BY rowid")
 
     def restart(self) -> None:
         """Deletes all sentences and the progress."""

@@ -92,7 +92,13 @@ def draw_words(
     line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.6"}
     if texts:
         adjust_text(
-            texts, x=points[:, 0], y=points[:, 1], ax=axes, iter_lim=ITERATIONS, arrowprops=line
+            texts,
+            x=points[:, 0],
+            y=points[:, 1],
+            ax=axes,
+            iter_lim=ITERATIONS,
+            expand=(1.1, 1.4),
+            arrowprops=line,
         )
     _write(figure, path)
 

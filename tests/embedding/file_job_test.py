@@ -1,9 +1,10 @@
-"""Tests of file_job.py, partial_file.py and settings.py: a killed run ends as others do."""
+"""Tests of file_job.py, intake.py, partial_file.py and settings.py."""
 
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -81,7 +82,7 @@ def _in_this_process(
 
     def profile(frame: Any, event: str, argument: object) -> None:
         # each call and return in the job's files, calls of SQLite and of the system among them
-        if Path(frame.f_code.co_filename).name in ("file_job.py", "partial_file.py"):
+        if Path(frame.f_code.co_filename).name in ("file_job.py", "intake.py", "partial_file.py"):
             count.value += 1
             if count.value == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -255,6 +256,17 @@ def test_a_full_disk_is_an_error_and_what_was_done_stays(
     run(tiny, text, tmp_path / "b.npz", windows_a_part=1)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert names_in(tmp_path) == ["a.npz", "a.txt", "b.npz"]
+
+
+def test_too_little_disk_for_the_output_is_an_error_and_what_was_done_stays(
+    tiny: Elmo, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(OSError, match=r"a\.npz needs about .* MB of disk space"):
+        run(tiny, text, tmp_path / "a.npz")
+    monkeypatch.undo()
+    assert run(tiny, text, tmp_path / "a.npz") == Summary(60, 0, 60)
 
 
 def test_a_file_that_is_not_a_partial_one_is_an_error(
