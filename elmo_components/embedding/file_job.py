@@ -17,6 +17,7 @@ from typing import Callable, NamedTuple, Protocol
 import numpy
 
 from elmo_components.characters import CharacterMapper
+from elmo_components.config import ElmoConfig
 from elmo_components.embedding.batches import MARKS, embed_sentences
 from elmo_components.embedding.intake import Intake, OtherInput
 from elmo_components.embedding.partial_file import MAX_BYTES, PartialFile, Progress, open_partial
@@ -103,158 +104,143 @@ def embed_file(
     if destination.exists() and not force and not partial.exists():
         raise exists
     conditions = recorded(elmo.bilm, source, destination, settings)
+    output_format = settings.output_format or format_of(destination)
     with open_partial(partial, conditions, agrees=agrees, restart=force) as file:
         if destination.exists() and not force and not file.progress.is_packed:
             raise exists
-        run = _Run(elmo.bilm, source, destination, settings, file, report, advance)
+        intake = Intake(source, settings, output_format, file.progress.failures, report)
         try:
-            return run.run(records)
+            intake.skip(records, file.progress, partial)
         except OtherInput:
             # a pipe cannot be read a second time
             if not force or not source.path.is_file():
                 raise
-        file.restart()
-        run = _Run(elmo.bilm, source, destination, settings, file, report, advance)
-        return run.run(source.records())
+            file.restart()
+            records = source.records()
+            intake = Intake(source, settings, output_format, 0, report)
+        resumed_at = file.progress.records
+        advance(resumed_at)
+        if not file.progress.at_end:
+            _embed(elmo.bilm, records, intake, file, settings, advance)
+        sentences = _pack(elmo.bilm.config, destination, output_format, intake, file, settings)
+        return Summary(sentences, intake.failures, resumed_at)
 
 
-class _Run:
-    """The state of one call of `embed_file`."""
+def _embed(
+    bilm: BiLm,
+    records: Iterator[bytes],
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+    advance: Callable[[int], None],
+) -> None:
+    """Embeds the records that are left, into the partial file."""
+    products.adopt_choices(partial.progress.engines)
+    bilm.char_cnn.clear_cache()
+    number = partial.progress.records
+    window: list[tuple[int, Sentence]] = []
+    steps = windows = 0
 
-    def __init__(
-        self,
-        bilm: BiLm,
-        source: SentenceFile,
-        destination: Path,
-        settings: EmbedSettings,
-        partial: PartialFile,
-        report: Callable[[str], None],
-        advance: Callable[[int], None],
-    ) -> None:
-        self._bilm = bilm
-        self._destination = destination
-        self._settings = settings
-        self._partial = partial
-        self._advance = advance
-        self._start = partial.progress
-        self._sentences = self._start.sentences
-        self._format = settings.output_format or format_of(destination)
-        self._intake = Intake(
-            source,
-            settings,
-            output_format=self._format,
-            failures=self._start.failures,
-            report=report,
+    def commit(at_end: bool) -> None:
+        partial.commit(
+            Progress(number, intake.digest, at_end, False, intake.failures, products.choices())
         )
 
-    def run(self, records: Iterator[bytes]) -> Summary:
-        """Does what is left to do."""
-        self._intake.skip(records, self._start, self._partial.path)
-        self._advance(self._start.records)
-        if not self._start.at_end:
-            self._embed(records)
-        self._pack()
-        return Summary(self._sentences, self._intake.failures, self._start.records)
+    for record in records:
+        sentence = intake.take(number, record)
+        number += 1
+        if sentence is None:
+            continue
+        window.append((number - 1, sentence))
+        steps += len(sentence.tokens) + MARKS
+        if steps < settings.window:
+            continue
+        _write(bilm, window, intake, partial, settings)
+        window, steps, windows = [], 0, windows + 1
+        if windows % settings.windows_a_part == 0:
+            commit(at_end=False)
+            bilm.char_cnn.clear_cache()
+        advance(number)
+    _write(bilm, window, intake, partial, settings)
+    commit(at_end=True)
+    advance(number)
 
-    def _embed(self, records: Iterator[bytes]) -> None:
-        settings = self._settings
-        products.adopt_choices(self._start.engines)
-        self._bilm.char_cnn.clear_cache()
-        number = self._start.records
-        window: list[tuple[int, Sentence]] = []
-        steps = windows = 0
-        for record in records:
-            sentence = self._intake.take(number, record)
-            number += 1
-            if sentence is None:
-                continue
-            window.append((number - 1, sentence))
-            steps += len(sentence.tokens) + MARKS
-            if steps < settings.window:
-                continue
-            self._write(window)
-            window, steps, windows = [], 0, windows + 1
-            if windows % settings.windows_a_part == 0:
-                self._partial.commit(self._progress(number, at_end=False))
-                self._bilm.char_cnn.clear_cache()
-            self._advance(number)
-        self._write(window)
-        self._partial.commit(self._progress(number, at_end=True))
-        self._advance(number)
 
-    def _write(self, window: list[tuple[int, Sentence]]) -> None:
-        """Embeds the sentences of a window and appends their vectors."""
-        settings = self._settings
-        embedded = embed_sentences(
-            self._bilm,
-            CharacterMapper.of(self._bilm.config.char_cnn),
-            [sentence.tokens for _, sentence in window],
-            layers=settings.choice.embedded,
-            batch_size=settings.batch_size,
-        )
-        has_text = settings.keep_sentences or settings.sentence_keys
-        for (number, sentence), vectors in zip(window, embedded):
-            try:
-                chosen = settings.choice.choose(vectors)
-                if chosen.nbytes > MAX_BYTES:
-                    raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
-            except ValueError as error:
-                self._intake.refuse(number, str(error))
-                continue
-            self._partial.append(number, sentence.text if has_text else None, chosen)
-            self._sentences += 1
-
-    def _pack(self) -> None:
-        """Writes the output from the partial file, which it then removes."""
-        settings, config = self._settings, self._bilm.config
-        dtype, size = settings.choice.dtype, config.output_size
-        # -1 for the number of tokens
-        shape = settings.choice.shape(-1, num_layers=config.num_layers, size=size)
-        # this name, not a random one, so that the next run removes what a killed one has left
-        temporary = self._partial.path.with_name(f"{self._partial.path.name}.output")
-        temporary.unlink(missing_ok=True)
-        needed = self._partial.path.stat().st_size
-        free = shutil.disk_usage(temporary.parent).free
-        # HDF5 may crash where the disk is full
-        if free < needed:
-            raise OSError(
-                f"{self._destination} needs about {needed / 1e6:,.0f} MB of disk space, and "
-                f"{free / 1e6:,.0f} MB are free. Free disk space; the same command resumes"
-            )
+def _write(
+    bilm: BiLm,
+    window: list[tuple[int, Sentence]],
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+) -> None:
+    """Embeds the sentences of a window and appends their vectors to the partial file."""
+    embedded = embed_sentences(
+        bilm,
+        CharacterMapper.of(bilm.config.char_cnn),
+        [sentence.tokens for _, sentence in window],
+        layers=settings.choice.embedded,
+        batch_size=settings.batch_size,
+    )
+    has_text = settings.keep_sentences or settings.sentence_keys
+    for (number, sentence), vectors in zip(window, embedded):
         try:
-            write_vectors(
-                temporary,
-                (
-                    Entry(line, text or "", numpy.frombuffer(data, dtype).reshape(shape))
-                    for line, text, data in self._partial.sentences()
-                ),
-                output_format=self._format,
-                choice=settings.choice,
-                num_layers=config.num_layers,
-                size=size,
-                sentence_keys=settings.sentence_keys,
-                keep_sentences=settings.keep_sentences,
-                refuse=self._refuse_key,
-            )
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            self._partial.commit(replace(self._partial.progress, is_packed=True))
-            os.replace(temporary, self._destination)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._partial.remove()
+            chosen = settings.choice.choose(vectors)
+            if chosen.nbytes > MAX_BYTES:
+                raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
+        except ValueError as error:
+            intake.refuse(number, str(error))
+            continue
+        partial.append(number, sentence.text if has_text else None, chosen)
 
-    def _progress(self, records: int, *, at_end: bool) -> Progress:
-        return Progress(
-            records=records,
-            digest=self._intake.digest,
-            at_end=at_end,
-            sentences=self._sentences,
-            failures=self._intake.failures,
-            engines=products.choices(),
+
+def _pack(
+    config: ElmoConfig,
+    destination: Path,
+    output_format: str,
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+) -> int:
+    """Writes the output, removes the partial file, and returns the number of sentences."""
+    # this name, not a random one, so that the next run removes what a killed one has left
+    temporary = partial.path.with_name(f"{partial.path.name}.output")
+    temporary.unlink(missing_ok=True)
+    needed = partial.path.stat().st_size
+    free = shutil.disk_usage(temporary.parent).free
+    # HDF5 may crash where the disk is full
+    if free < needed:
+        raise OSError(
+            f"{destination} needs about {needed / 1e6:,.0f} MB of disk space, and "
+            f"{free / 1e6:,.0f} MB are free. Free disk space; the same command resumes"
         )
+    choice = settings.choice
+    sizes = {"num_layers": config.num_layers, "size": config.output_size}
+    # -1 for the number of tokens
+    shape = choice.shape(-1, **sizes)
+    failures, sentences = intake.failures, 0
 
-    def _refuse_key(self, number: int, why: str) -> None:
-        """Leaves out a sentence that was counted as embedded."""
-        self._intake.refuse(number, why)
-        self._sentences -= 1
+    def entries() -> Iterator[Entry]:
+        nonlocal sentences
+        for line, text, data in partial.sentences():
+            yield Entry(line, text or "", numpy.frombuffer(data, choice.dtype).reshape(shape))
+            sentences += 1
+
+    try:
+        write_vectors(
+            temporary,
+            entries(),
+            output_format=output_format,
+            choice=choice,
+            sentence_keys=settings.sentence_keys,
+            keep_sentences=settings.keep_sentences,
+            refuse=intake.refuse,
+            **sizes,
+        )
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        partial.commit(replace(partial.progress, is_packed=True))
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+    partial.remove()
+    return sentences - (intake.failures - failures)

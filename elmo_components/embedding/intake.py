@@ -35,7 +35,6 @@ class Intake:
         self,
         source: SentenceFile,
         settings: EmbedSettings,
-        *,
         output_format: str,
         failures: int,
         report: Callable[[str], None],

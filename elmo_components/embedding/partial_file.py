@@ -20,33 +20,17 @@ MAX_BYTES = 950_000_000
 
 @dataclass(frozen=True)
 class Progress:
-    """
-    How far a run is.
+    """How far a run is."""
 
-    # Parameters
-
-    records : `int`
-        The number of input records that were read.
-    digest : `str`
-        A digest of these records.
-    at_end : `bool`
-        Whether the input has no more records.
-    is_packed : `bool`
-        Whether the output file was written and only has to be moved.
-    sentences : `int`
-        The number of sentences that were embedded.
-    failures : `int`
-        The number of sentences that were reported and left out.
-    engines : `List`
-        See `kernels.products.choices`.
-    """
-
+    # records of the input that were read, and their digest
     records: int = 0
     digest: str = ""
+    # whether the input has no more records, and whether the output only has to be moved
     at_end: bool = False
     is_packed: bool = False
-    sentences: int = 0
+    # sentences that were reported and left out
     failures: int = 0
+    # see `kernels.products.choices`
     engines: list = field(default_factory=list)
 
 

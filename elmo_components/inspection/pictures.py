@@ -97,7 +97,6 @@ def draw_words(
             y=points[:, 1],
             ax=axes,
             iter_lim=ITERATIONS,
-            expand=(1.1, 1.4),
             arrowprops=line,
         )
     _write(figure, path)
