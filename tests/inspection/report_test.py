@@ -91,7 +91,7 @@ def test_softmax_vocabulary_and_their_letters_are_counted(folder: Path, tmp_path
     )
 
 
-def test_an_alphabet_tells_the_scripts(tmp_path: Path, tiny_config: ElmoConfig) -> None:
+def test_an_alphabet_shows_the_scripts(tmp_path: Path, tiny_config: ElmoConfig) -> None:
     config = replace(tiny_config, char_cnn=replace(tiny_config.char_cnn, alphabet="中国あя。"))
     save(Checkpoint(config, BiLm(config).state_dict()), tmp_path / NATIVE)
     assert inspect(tmp_path / NATIVE).scripts == {"CJK": 2, "HIRAGANA": 1, "CYRILLIC": 1}
@@ -109,7 +109,7 @@ def test_an_alphabet_tells_the_scripts(tmp_path: Path, tiny_config: ElmoConfig) 
         ({"corpora": 3, "language": 4}, ()),
     ],
 )
-def test_a_meta_file_tells_the_languages(
+def test_a_meta_file_names_the_languages(
     folder: Path, meta: object, languages: tuple[str, ...]
 ) -> None:
     (folder / "meta.json").write_text(json.dumps(meta))
@@ -154,7 +154,7 @@ def test_options_that_disagree_and_what_is_missing_or_left_over_are_problems(fol
         assert part in problem
 
 
-def test_our_own_format_is_held_to_its_numbers(fixtures: Path, tmp_path: Path) -> None:
+def test_our_own_format_is_compared_with_its_sizes(fixtures: Path, tmp_path: Path) -> None:
     checkpoint = load(fixtures / "models" / NATIVE)
     tensors = dict(checkpoint.tensors)
     del tensors["char_cnn.projection.bias"]
@@ -199,7 +199,7 @@ def test_values_that_are_not_finite_are_problems(folder: Path) -> None:
     assert "CNN_proj/b_proj has values that are not finite" in problem
 
 
-def test_what_is_no_checkpoint_is_a_problem_and_what_is_nowhere_an_error(tmp_path: Path) -> None:
+def test_another_file_is_a_problem_and_a_missing_one_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     found = inspect(tmp_path / "a.txt")
     assert found.format == "unknown" and "is of no known format" in found.problems[0]
@@ -238,7 +238,7 @@ def test_an_archives_mixes_are_read_with_its_bilm(tmp_path: Path, legacy: bool) 
     assert found.sizes()["lstm.hidden_size"] == 2
 
 
-def test_a_models_of_code_points_is_described(fixtures: Path) -> None:
+def test_a_model_of_code_points_is_described(fixtures: Path) -> None:
     found = inspect(fixtures / "models" / "many_langs" / "words_and_characters")
     assert (found.format, found.problems) == ("many_langs", ())
     assert found.sizes()["char_cnn.units"] == "code_points"

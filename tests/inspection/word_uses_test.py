@@ -41,7 +41,7 @@ def test_each_use_of_a_word_is_found_in_the_first_sentences_that_have_it() -> No
             find_occurrences(SENTENCES, word, limit=limit)
 
 
-def test_a_word_is_marked_with_what_is_around_it() -> None:
+def test_a_use_is_shown_with_the_words_around_it() -> None:
     use = Occurrence(("a", "b", "c", "d", "e"), 3)
     assert use.marked(width=4) == "a b c [d] e"
     assert use.marked(width=1) == "... c [d] e"
@@ -92,18 +92,18 @@ def test_the_plane_is_that_of_the_most_variance() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_pictures_are_drawn_and_leave_nothing_beside_them(tmp_path: Path, suffix: str) -> None:
+def test_pictures_are_drawn_and_leave_no_other_file(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("adjustText", reason="the extra `plot` is not installed")
     mixes, words = tmp_path / f"mixes{suffix}", tmp_path / "new" / f"words{suffix}"
     draw_mixes([Mix("a", 1.0, (0.2, 0.3, 0.5)), Mix("b_$", 2.0, (0.5, 0.5))], mixes)
-    points = numpy.random.RandomState(1).normal(size=(40, 2))
+    points = numpy.random.RandomState(1).normal(size=(12, 2))
     # a formula to matplotlib, were they not escaped
-    draw_words(points, [f"[bank] of $ {n}_ $ \\q {n}" for n in range(39)] + [""], words)
+    draw_words(points, [f"[bank] of $ {n}_ $ \\q {n}" for n in range(11)] + [""], words)
     draw_words(numpy.zeros((1, 2)), ["alone"], words, shares=(1.0, 0.0))
     for path in (mixes, words):
         assert path.stat().st_size > 5000
         assert [entry.name for entry in path.parent.iterdir() if entry.is_file()] == [path.name]
     with pytest.raises(ValueError, match=r"must end in \.png, \.svg, \.pdf; found"):
-        draw_words(points, [""] * 40, tmp_path / "words.txt")
+        draw_words(points, [""] * 12, tmp_path / "words.txt")
     with pytest.raises(ValueError, match="no learned mix"):
         draw_mixes([], mixes)
