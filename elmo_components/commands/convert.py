@@ -161,7 +161,7 @@ def _check_destination(
     files = [destination] if is_file else [destination / name for name in FILES[folder_format]]
     existing = ", ".join(str(path) for path in files if path.exists())
     if existing and not force:
-        raise ValueError(f"{existing} exists. Use --force to replace it")
+        raise ValueError(f"There is already {existing}. Use --force to replace it")
 
 
 def _unknown_to_stock_readers(config: CharCnnConfig) -> list[str]:

@@ -1,9 +1,11 @@
 """Tests of report.py, problems.py and mixes.py."""
 
 import json
+import logging
 import math
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +136,10 @@ def test_261_characters_and_no_clipping_are_remarks(folder: Path) -> None:
     assert found.problems == () and len(found.remarks) == 2
     assert "n_characters is 261" in found.remarks[0]
     assert "lstm.cell_clip and lstm.projection_clip are absent" in found.remarks[1]
+    # each thread has its own warnings, and the logger is as before
+    with ThreadPoolExecutor(4) as threads:
+        assert {len(each.remarks) for each in threads.map(inspect, [folder] * 8)} == {2}
+    assert logging.getLogger("elmo_components").propagate
 
 
 def test_options_that_disagree_and_what_is_missing_or_left_over_are_problems(folder: Path) -> None:
