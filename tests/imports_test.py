@@ -18,8 +18,8 @@ LEVELS = [
     {"modules"},
     {"pretraining"},
     {"embedding"},
-    {"elmo"},
-    {"commands", "inspection", "integrations"},
+    {"elmo", "inspection"},
+    {"commands", "integrations"},
     # allennlp may be imported from here on only
     {"registered"},
 ]
@@ -29,13 +29,16 @@ ABOVE = {"", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
     "allennlp_models": {"registered.translation.seq2seq"},
+    "adjustText": {"inspection.pictures"},
     "cached_path": {"checkpoints.download"},
     "h5py": {"checkpoints.bilm_tf.format", "checkpoints.untrusted.hdf5", "embedding.writers"},
     "matplotlib": {"inspection.pictures"},
     "pyarrow": {"embedding.readers", "embedding.writers"},
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
+    "sklearn": {"inspection.word_uses"},
     "spacy": {"registered.tokenizers.spacy_blank"},
+    "tqdm": {"commands.embed"},
 }
 ANYWHERE = {"numpy", "torch"}
 

@@ -1,34 +1,41 @@
 """
-A file of sentences to a file of vectors, in constant memory; a killed run goes on where it stopped.
+Embeds a file of sentences into a file of vectors, in constant memory; resumes after a kill.
 
-Sentences are embedded window by window, and some windows are a part, after which the work so far is
-committed. The places of windows and parts follow from the sentences alone, and no part knows of the
-word vectors of another: so the numbers are the same, to the last bit, wherever a run was cut.
+Sentences are embedded window by window. Some windows are a part, and a part is one transaction.
+Windows and parts follow from the sentences alone, and each part starts with an empty word cache: so
+a resumed run gives the same numbers, to the last bit, as one that was not disturbed.
 """
 
-import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Protocol
 
-from elmo_components.elmo import Elmo
-from elmo_components.embedding.batches import MARKS
+import numpy
+
+from elmo_components.characters import CharacterMapper
+from elmo_components.config import ElmoConfig
+from elmo_components.embedding.batches import MARKS, embed_sentences
+from elmo_components.embedding.intake import Intake, OtherInput
+from elmo_components.embedding.partial_file import MAX_BYTES, PartialFile, Progress, open_partial
 from elmo_components.embedding.readers import Sentence, SentenceFile
 from elmo_components.embedding.settings import EmbedSettings, agrees, recorded
-from elmo_components.embedding.spool import Progress, Spool, holds_run
-from elmo_components.embedding.writers import Entry, format_of, key_problem, write_vectors
+from elmo_components.embedding.writers import Entry, format_of, write_vectors
 from elmo_components.kernels import products
+from elmo_components.modules.bilm import BiLm
 
-__all__ = ["Summary", "embed_file", "folder_of"]
+__all__ = ["Summary", "embed_file", "partial_path"]
 
 logger = logging.getLogger(__name__)
 
 
 class Summary(NamedTuple):
     """
-    What a run, with those before it that were killed, has done: sentences embedded; failures, which
-    were reported and left out; records that were done already when it started.
+    What a run has done, together with the killed runs that it resumed: sentences embedded, failures
+    that were reported and left out, and the records that were done before it started.
     """
 
     sentences: int
@@ -36,13 +43,19 @@ class Summary(NamedTuple):
     resumed_at: int
 
 
-def folder_of(destination: Path) -> Path:
-    """Returns the folder in which the vectors wait until all are there."""
+class HasBiLm(Protocol):
+    """An `Elmo`, whose module is above this one in the table of levels."""
+
+    bilm: BiLm
+
+
+def partial_path(destination: Path) -> Path:
+    """Returns the file that holds the vectors of an unfinished run."""
     return destination.with_name(f"{destination.name}.partial")
 
 
 def embed_file(
-    elmo: Elmo,
+    elmo: HasBiLm,
     source: SentenceFile,
     destination: Path,
     settings: EmbedSettings,
@@ -52,12 +65,11 @@ def embed_file(
     advance: Callable[[int], None] = lambda records: None,
 ) -> Summary:
     """
-    Embeds the sentences of a file and writes their vectors to another.
+    Embeds the sentences of a file and writes their vectors to another file.
 
-    The file appears, whole, at the end. Until then the work is in the folder that `folder_of`
-    gives, from which the same call goes on after a kill, however the input comes: what was done is
-    read again, and must be the same. The file is then, byte for byte, what an undisturbed run
-    writes.
+    The output appears whole, at the end. Until then its vectors are in the file `partial_path`.
+    After a kill the same call resumes there: it reads the finished part of the input again, which
+    must be the same. The output has the same bytes as that of an undisturbed run.
 
     # Parameters
 
@@ -68,266 +80,167 @@ def embed_file(
     destination : `Path`
         The file of vectors.
     settings : `EmbedSettings`
-        What is written.
+        What is written, and how.
     force : `bool`
-        Whether a file at `destination` is replaced, and a killed run of other settings or another
-        input, which a pipe then cannot be.
+        Whether to replace a file at `destination`, and an unfinished run with other settings or
+        another input. A pipe with another input is always an error.
     report : `Callable[[str], None]`
-        Is told of each sentence that is left out because it cannot be read.
+        Called with a message for each sentence that is left out because it cannot be read.
     advance : `Callable[[int], None]`
-        Is told how many records are done: first of those done before, then again and again.
+        Called with the number of records done so far: at the start, then after each window.
 
     # Raises
 
-    `FileNotFoundError` and `FileExistsError`; `ValueError` for damaged input, for another input or
-    other settings than those of the killed run, and where the settings make something an error.
+    `FileNotFoundError`, `FileExistsError`; `OSError` where the disk is full; `ValueError` for
+    damaged input, for an unfinished run with another input or other settings, and for what
+    `settings` make an error.
     """
-    settings.choice.check(elmo.config.num_layers)
-    folder = folder_of(destination)
+    settings.choice.check(elmo.bilm.config.num_layers)
+    partial = partial_path(destination)
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {destination.parent}")
-    if destination.exists() and not force and not holds_run(folder):
-        raise FileExistsError(f"There is {destination} already; --force replaces it")
     records = source.records()
-    spool = Spool(
-        folder, recorded(elmo.bilm, source, destination, settings), agrees=agrees, restart=force
-    )
-    try:
-        if not spool.progress.is_packed and destination.exists() and not force:
-            raise FileExistsError(
-                f"There is {destination} already; --force replaces it with what {folder} comes to"
-            )
-        if spool.progress.is_packed and not spool.output.exists() and not destination.exists():
-            logger.warning("%s has vanished since it was written; it is made anew", destination)
-            spool.restart()
+    exists = FileExistsError(f"{destination} exists. Use --force to replace it")
+    if destination.exists() and not force and not partial.exists():
+        raise exists
+    conditions = recorded(elmo.bilm, source, destination, settings)
+    output_format = settings.output_format or format_of(destination)
+    with open_partial(partial, conditions, agrees=agrees, restart=force) as file:
+        if destination.exists() and not force and not file.progress.is_packed:
+            raise exists
+        intake = Intake(source, settings, output_format, file.progress.failures, report)
         try:
-            return _Run(elmo, source, destination, settings, spool, report, advance).run(records)
-        except _OtherInput:
+            intake.skip(records, file.progress, partial)
+        except OtherInput:
             # a pipe cannot be read a second time
             if not force or not source.path.is_file():
                 raise
-            spool.restart()
-        records = source.records()
-        return _Run(elmo, source, destination, settings, spool, report, advance).run(records)
-    finally:
-        spool.close()
+            file.restart()
+            records = source.records()
+            intake = Intake(source, settings, output_format, 0, report)
+        resumed_at = file.progress.records
+        advance(resumed_at)
+        if not file.progress.at_end:
+            _embed(elmo.bilm, records, intake, file, settings, advance)
+        sentences = _pack(elmo.bilm.config, destination, output_format, intake, file, settings)
+        return Summary(sentences, intake.failures, resumed_at)
 
 
-class _OtherInput(ValueError):
-    """The input is not what the killed run has read."""
+def _embed(
+    bilm: BiLm,
+    records: Iterator[bytes],
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+    advance: Callable[[int], None],
+) -> None:
+    """Embeds the records that are left, into the partial file."""
+    products.adopt_choices(partial.progress.engines)
+    bilm.char_cnn.clear_cache()
+    number = partial.progress.records
+    window: list[tuple[int, Sentence]] = []
+    steps = windows = 0
 
-
-class _Run:
-    """One call of `embed_file`, on its way."""
-
-    def __init__(
-        self,
-        elmo: Elmo,
-        source: SentenceFile,
-        destination: Path,
-        settings: EmbedSettings,
-        spool: Spool,
-        report: Callable[[str], None],
-        advance: Callable[[int], None],
-    ) -> None:
-        self._elmo = elmo
-        self._source = source
-        self._destination = destination
-        self._settings = settings
-        self._spool = spool
-        self._report = report
-        self._advance = advance
-        self._digest = hashlib.sha256()
-        self._keys: set[bytes] = set()
-        self._start = spool.progress
-        self._sentences = self._start.sentences
-        self._failures = self._start.failures
-
-    def run(self, records: Iterator[bytes]) -> Summary:
-        """Does what is left to do."""
-        self._read_again(records)
-        self._advance(self._start.records)
-        if not self._start.at_end:
-            self._embed(records)
-        if not self._start.is_packed:
-            self._pack()
-        self._spool.finish(self._destination, self._progress(self._spool.progress.records, True))
-        return Summary(self._sentences, self._failures, self._start.records)
-
-    def _read_again(self, records: Iterator[bytes]) -> None:
-        """Passes over what was done, which must be the same as then."""
-        done = self._start
-        for number in range(done.records):
-            record = next(records, None)
-            if record is None:
-                raise self._other(f"it ends after {number} of {done.records} records")
-            self._take(record)
-            if self._settings.sentence_keys:
-                try:
-                    self._is_new(self._source.parse(record))
-                except ValueError:
-                    # it was reported then, or was left out as this is
-                    continue
-        if done.records and self._digest.hexdigest() != done.digest:
-            raise self._other(f"the first {done.records} records are others")
-        if done.at_end and next(records, None) is not None:
-            raise self._other(f"it has more than {done.records} records")
-
-    def _other(self, how: str) -> _OtherInput:
-        anew = "--force" if self._source.path.is_file() else f"remove {self._spool.folder}"
-        return _OtherInput(
-            f"{self._source.path} must be what the killed run in {self._spool.folder} has read; "
-            f"found that {how}. Give it the same input from the start, or {anew} to begin anew"
+    def commit(at_end: bool) -> None:
+        partial.commit(
+            Progress(number, intake.digest, at_end, False, intake.failures, products.choices())
         )
 
-    def _embed(self, records: Iterator[bytes]) -> None:
-        settings = self._settings
-        products.adopt_choices(self._start.engines)
-        number = self._start.records
-        window: list[tuple[int, Sentence]] = []
-        steps, windows = 0, 0
-        self._begin_part()
-        for record in records:
-            self._take(record)
-            sentence = self._accepted(number, record)
-            number += 1
-            if sentence is None:
-                continue
-            window.append((number - 1, sentence))
-            steps += len(sentence.tokens) + MARKS
-            if steps < settings.window:
-                continue
-            self._write(window)
-            self._advance(number)
-            window, steps, windows = [], 0, windows + 1
-            if windows == settings.windows_a_part:
-                self._spool.commit(self._progress(number, False))
-                self._begin_part()
-                windows = 0
-        self._write(window)
-        self._spool.commit(self._progress(number, True))
-        self._advance(number)
+    for record in records:
+        sentence = intake.take(number, record)
+        number += 1
+        if sentence is None:
+            continue
+        window.append((number - 1, sentence))
+        steps += len(sentence.tokens) + MARKS
+        if steps < settings.window:
+            continue
+        _write(bilm, window, intake, partial, settings)
+        window, steps, windows = [], 0, windows + 1
+        if windows % settings.windows_a_part == 0:
+            commit(at_end=False)
+            bilm.char_cnn.clear_cache()
+        advance(number)
+    _write(bilm, window, intake, partial, settings)
+    commit(at_end=True)
+    advance(number)
 
-    def _begin_part(self) -> None:
-        """Leaves the model with no more than the vocabulary's word vectors."""
-        encoder = self._elmo.bilm.char_cnn
-        encoder.clear_cache()
-        if self._settings.vocabulary and _device(self._elmo) == "cpu":
-            words = self._spool.words(self._save_words)
-            encoder.clear_cache()
-            encoder.load_cache(words)
 
-    def _save_words(self, path: Path) -> None:
-        self._elmo.remember(self._settings.vocabulary)
-        self._elmo.bilm.char_cnn.save_cache(path)
-
-    def _accepted(self, number: int, record: bytes) -> Optional[Sentence]:
-        """Returns the sentence of a record, or `None` for one to be left out."""
-        settings = self._settings
+def _write(
+    bilm: BiLm,
+    window: list[tuple[int, Sentence]],
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+) -> None:
+    """Embeds the sentences of a window and appends their vectors to the partial file."""
+    embedded = embed_sentences(
+        bilm,
+        CharacterMapper.of(bilm.config.char_cnn),
+        [sentence.tokens for _, sentence in window],
+        layers=settings.choice.embedded,
+        batch_size=settings.batch_size,
+    )
+    has_text = settings.keep_sentences or settings.sentence_keys
+    for (number, sentence), vectors in zip(window, embedded):
         try:
-            sentence = self._source.parse(record)
-            if settings.sentence_keys:
-                problem = key_problem(sentence.text, self._format)
-                if problem is not None:
-                    raise ValueError(problem)
+            chosen = settings.choice.choose(vectors)
+            if chosen.nbytes > MAX_BYTES:
+                raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
         except ValueError as error:
-            self._refuse(number, str(error))
-            return None
-        if not sentence.tokens and settings.empty_lines != "keep":
-            if settings.empty_lines == "error":
-                raise ValueError(
-                    f"{self._place(number)}: must have a token; found none. --empty-lines skip or "
-                    "keep goes on from here"
-                )
-            return None
-        if settings.sentence_keys and not self._is_new(sentence):
-            if settings.duplicates == "error":
-                raise ValueError(
-                    f"{self._place(number)}: a sentence that is a key must come once; found it "
-                    "again. --duplicates skip goes on from here"
-                )
-            return None
-        return sentence
+            intake.refuse(number, str(error))
+            continue
+        partial.append(number, sentence.text if has_text else None, chosen)
 
-    def _write(self, window: Sequence[tuple[int, Sentence]]) -> None:
-        """Embeds the sentences of a window and appends their vectors."""
-        settings = self._settings
-        embedded = self._elmo.embed(
-            [sentence.tokens for _, sentence in window],
-            layers=settings.choice.embedded,
-            batch_size=settings.batch_size,
+
+def _pack(
+    config: ElmoConfig,
+    destination: Path,
+    output_format: str,
+    intake: Intake,
+    partial: PartialFile,
+    settings: EmbedSettings,
+) -> int:
+    """Writes the output, removes the partial file, and returns the number of sentences."""
+    # this name, not a random one, so that the next run removes what a killed one has left
+    temporary = partial.path.with_name(f"{partial.path.name}.output")
+    temporary.unlink(missing_ok=True)
+    needed = partial.path.stat().st_size
+    free = shutil.disk_usage(temporary.parent).free
+    # HDF5 may crash where the disk is full
+    if free < needed:
+        raise OSError(
+            f"{destination} needs about {needed / 1e6:,.0f} MB of disk space, and "
+            f"{free / 1e6:,.0f} MB are free. Free disk space; the same command resumes"
         )
-        for (number, sentence), vectors in zip(window, embedded):
-            try:
-                chosen = settings.choice.choose(vectors)
-            except ValueError as error:
-                self._refuse(number, str(error))
-                continue
-            has_text = settings.keep_sentences or settings.sentence_keys
-            self._spool.append(number, sentence.text if has_text else None, chosen)
-            self._sentences += 1
+    choice = settings.choice
+    sizes = {"num_layers": config.num_layers, "size": config.output_size}
+    # -1 for the number of tokens
+    shape = choice.shape(-1, **sizes)
+    failures, sentences = intake.failures, 0
 
-    def _pack(self) -> None:
-        """Makes the output of what is committed."""
-        settings = self._settings
-        config = self._elmo.config
+    def entries() -> Iterator[Entry]:
+        nonlocal sentences
+        for line, text, data in partial.sentences():
+            yield Entry(line, text or "", numpy.frombuffer(data, choice.dtype).reshape(shape))
+            sentences += 1
+
+    try:
         write_vectors(
-            self._spool.output,
-            (
-                Entry(line, text or "", vectors)
-                for line, text, vectors in self._spool.entries(settings.choice.dtype)
-            ),
-            output_format=self._format,
-            choice=settings.choice,
-            num_layers=config.num_layers,
-            size=2 * config.lstm.hidden_size,
+            temporary,
+            entries(),
+            output_format=output_format,
+            choice=choice,
             sentence_keys=settings.sentence_keys,
             keep_sentences=settings.keep_sentences,
-            refuse=self._refuse_key,
+            refuse=intake.refuse,
+            **sizes,
         )
-
-    @property
-    def _format(self) -> str:
-        return self._settings.output_format or format_of(self._destination)
-
-    def _progress(self, records: int, at_end: bool) -> Progress:
-        return Progress(
-            records=records,
-            digest=self._digest.hexdigest(),
-            at_end=at_end,
-            sentences=self._sentences,
-            failures=self._failures,
-            engines=products.choices(),
-        )
-
-    def _take(self, record: bytes) -> None:
-        self._digest.update(len(record).to_bytes(8, "little"))
-        self._digest.update(record)
-
-    def _is_new(self, sentence: Sentence) -> bool:
-        """Whether a sentence comes for the first time, which it then does no more."""
-        key = hashlib.blake2b(sentence.text.encode(), digest_size=16).digest()
-        if key in self._keys:
-            return False
-        self._keys.add(key)
-        return True
-
-    def _refuse(self, number: int, why: str) -> None:
-        """Counts a sentence that is left out, or ends the run."""
-        message = f"{self._place(number)}: {why}"
-        if self._settings.strict:
-            raise ValueError(message)
-        self._failures += 1
-        self._report(message)
-
-    def _refuse_key(self, number: int, why: str) -> None:
-        """As `_refuse`, of a sentence that was counted already."""
-        self._refuse(number, why)
-        self._sentences -= 1
-
-    def _place(self, number: int) -> str:
-        return f"{self._source.path}, {self._source.unit} {number + 1}"
-
-
-def _device(elmo: Elmo) -> str:
-    return next(elmo.bilm.parameters()).device.type
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        partial.commit(replace(partial.progress, is_packed=True))
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+    partial.remove()
+    return sentences - (intake.failures - failures)

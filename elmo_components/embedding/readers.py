@@ -1,8 +1,8 @@
 """
-Sentences in a file or a pipe: text, JSON lines or Parquet, read record by record.
+Reads sentences from a file or a pipe: text, JSON lines or Parquet.
 
-A record is bytes, one sentence's, and is read without being understood. What is wrong within one is
-found when it is parsed, and keeps nobody from reading the next.
+A record is the bytes of one sentence. Reading a record does not parse it, so that a malformed one
+does not end the reading.
 """
 
 import gzip
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Optional
 
+from elmo_components.alphabet import shown
 from elmo_components.pretraining.corpus import open_shard
 
 __all__ = ["FORMATS", "PIPE", "Sentence", "SentenceFile"]
@@ -23,21 +24,21 @@ PIPE = Path("-")
 
 TEXT, JSONL, PARQUET = "text", "jsonl", "parquet"
 FORMATS = (TEXT, JSONL, PARQUET)
-ENDINGS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET, ".pq": PARQUET}
+SUFFIXES = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET, ".pq": PARQUET}
 COMPRESSED = (".gz", ".xz")
 
-# Where sentences are looked for in an object or a table, unless told.
+# The keys or columns of sentences, in order of preference.
 FIELDS = ("tokens", "sentence", "text")
 
-# Arrow's types of text.
+# Arrow's names of its text types.
 STRINGS = ("string", "large_string", "string_view")
 
-# Rows of a table in memory at once.
+# The number of a table's rows in memory.
 ROWS = 256
 
 
 class Sentence(NamedTuple):
-    """A sentence's text, without white space around it, and its tokens."""
+    """A sentence's text, stripped, and its tokens."""
 
     text: str
     tokens: list[str]
@@ -51,19 +52,18 @@ class SentenceFile:
     # Parameters
 
     path : `Path`
-        The file, which is decompressed where it ends in `.gz` or `.xz`; or `PIPE`, for what is
-        piped in.
+        The file, decompressed where it ends in `.gz` or `.xz`; or `PIPE` for standard input.
     format : `Optional[str]`
-        "text", a sentence a line, white space between its tokens; "jsonl", a line of JSON for each;
-        or "parquet". `None` to go by the ending, and to take what is unknown for text.
+        "text", one sentence per line with white space between tokens; "jsonl", one JSON value per
+        line; or "parquet". `None` to go by the suffix, with text for an unknown one.
     field : `Optional[str]`
-        The key of JSON objects, or the column of a table, that holds a string, which is split at
-        white space, or a list of tokens; `None` for the first there is of "tokens", "sentence" and
-        "text". Where a line of JSON is no object, it is that string or list itself.
+        The key of JSON objects, or the column of a table, with a list of tokens or a string, which
+        is split at white space; `None` for the first that exists of "tokens", "sentence" and
+        "text". A JSON line may also be the list or the string itself.
 
     # Raises
 
-    `ValueError` for another format, and for a table through a pipe or compressed.
+    `ValueError` for an unknown format, and for a compressed or piped table.
     """
 
     path: Path
@@ -75,38 +75,37 @@ class SentenceFile:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}; found {self.format!r}")
         if self.kind == PARQUET and (self.path == PIPE or self.path.suffix in COMPRESSED):
             raise ValueError(
-                f"Parquet must be read from an uncompressed file; found {self.path}. A pipe takes "
-                "text and JSON lines"
+                f"Parquet must be read from an uncompressed file; found {self.path}. Pipe text or "
+                "JSON lines instead"
             )
 
     @property
     def kind(self) -> str:
-        """The format that is read."""
+        """The format: `format`, or the one for the suffix."""
         if self.format is not None:
             return self.format
         path = self.path.with_suffix("") if self.path.suffix in COMPRESSED else self.path
-        return ENDINGS.get(path.suffix, TEXT)
+        return SUFFIXES.get(path.suffix, TEXT)
 
     @property
     def unit(self) -> str:
-        """What a record is called."""
+        """The name of a record in messages: "line" or "row"."""
         return "row" if self.kind == PARQUET else "line"
 
     def records(self) -> Iterator[bytes]:
         """
-        Yields the records in turn; a blank line is one too.
+        Yields the records, blank lines included.
 
         # Raises
 
-        `FileNotFoundError` at once, and `ValueError` where the file is damaged or has no such
-        column.
+        `FileNotFoundError` at once; `ValueError` for a damaged file or a missing column.
         """
         if self.path != PIPE and not self.path.exists():
             raise FileNotFoundError(f"There is no file {self.path}")
         return self._rows() if self.kind == PARQUET else self._lines()
 
     def count(self) -> Optional[int]:
-        """Returns how many records there are, after reading them; `None` for a pipe."""
+        """Reads the file and returns the number of records; `None` for a pipe."""
         if not self.path.is_file():
             return None
         if self.kind == PARQUET:
@@ -119,7 +118,7 @@ class SentenceFile:
 
         # Raises
 
-        `ValueError` that says what is wrong with it.
+        `ValueError` for a malformed record.
         """
         if self.kind == TEXT:
             return _sentence(_decoded(record))
@@ -134,7 +133,7 @@ class SentenceFile:
             if name is None:
                 raise ValueError(
                     f"must have the key {self.field or ' or '.join(FIELDS)}; found "
-                    f"{_brief(', '.join(value))}"
+                    f"{shown(', '.join(value))}"
                 )
             value = value[name]
         return _sentence(value)
@@ -143,9 +142,9 @@ class SentenceFile:
         number = 0
         try:
             with _opened(self.path) as file:
-                # in bytes only \n ends a line, not U+0085 or U+2028
+                # bytes, in which only \n ends a line, not U+0085 or U+2028
                 for line in file:
-                    # a byte order mark belongs to no word
+                    # without a byte order mark
                     yield line if number else line[3:] if line[:3] == b"\xef\xbb\xbf" else line
                     number += 1
         except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
@@ -187,7 +186,7 @@ class SentenceFile:
 
 
 def _is_text(kind: Any) -> bool:
-    """Whether a column's type is string or list of strings, in any layout."""
+    """Returns whether a column's type is string or list of strings, in any layout."""
     while str(kind) not in STRINGS and hasattr(kind, "value_type"):
         kind = kind.value_type
     return str(kind) in STRINGS
@@ -215,18 +214,13 @@ def _sentence(value: object) -> Sentence:
     elif isinstance(value, list):
         wrong = [token for token in value if not isinstance(token, str)]
         if wrong:
-            raise ValueError(f"must have strings for tokens; found {_brief(wrong[0])}")
+            raise ValueError(f"must have strings for tokens; found {shown(wrong[0])}")
         found = Sentence(" ".join(value), value)
     else:
-        raise ValueError(f"must be a string or a list of tokens; found {_brief(value)}")
+        raise ValueError(f"must be a string or a list of tokens; found {shown(value)}")
     try:
-        # JSON can spell halves of characters
+        # JSON can spell lone surrogates
         found.text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"must be text that UTF-8 can hold: {error}") from error
     return found
-
-
-def _brief(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

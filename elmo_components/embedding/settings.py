@@ -1,10 +1,9 @@
-"""The settings of a run over a file of sentences, and which of them a killed run must keep."""
+"""The settings of an embedding job, and which of them a resumed run must keep."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -24,45 +23,44 @@ logger = logging.getLogger(__name__)
 EMPTY_LINES = ("error", "keep", "skip")
 DUPLICATES = ("error", "skip")
 
-# Settings that stop a run where they apply: one that went on had no use of them so far.
+# With these values a run ends where the setting first applies, so it may resume with another value.
 STOPPING = {"empty_lines": "error", "duplicates": "error"}
 
-# Of what the spool's settings and files mean.
-VERSION = 1
+# The version of the partial file.
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class EmbedSettings:
     """
-    What is written of a file of sentences, and how.
+    What to write of a file of sentences, and how.
 
     # Parameters
 
     choice : `VectorChoice`
-        Which vectors.
+        Which vectors to write.
     output_format : `Optional[str]`
-        One of `vector_files.FORMATS`; `None` to go by the ending.
+        One of `writers.FORMATS`; `None` to go by the suffix.
     sentence_keys, keep_sentences
         See `write_vectors`.
     batch_size : `int`
         See `Elmo.embed`.
     empty_lines : `str`
-        Of a sentence without tokens: "error" ends the run there, "keep" writes its 0 vectors (with
-        pooling one of zeros), "skip" leaves it out.
+        For a sentence without tokens: "error" ends the run, "keep" writes 0 vectors (with pooling,
+        one vector of zeros), "skip" leaves the sentence out.
     duplicates : `str`
-        With sentence keys, of one that was there before: "error" or "skip".
+        With sentence keys, for a sentence that came before: "error" ends the run, "skip" leaves it
+        out.
     strict : `bool`
-        Whether a sentence that cannot be read ends the run, and is not just reported.
-    vocabulary : `Sequence[str]`
-        Words whose vectors are computed once, and no others' are kept beyond a part.
+        Whether a sentence that cannot be read ends the run; otherwise it is reported and left out.
     window : `int`
         See `Elmo.embed_stream`.
     windows_a_part : `int`
-        After how many windows the work so far is committed.
+        The number of windows after which the work is committed.
 
     # Raises
 
-    `ValueError` for another name, or a number below 1.
+    `ValueError` for an unknown name or a number below 1.
     """
 
     choice: VectorChoice
@@ -73,7 +71,6 @@ class EmbedSettings:
     empty_lines: str = "error"
     duplicates: str = "error"
     strict: bool = False
-    vocabulary: Sequence[str] = ()
     window: int = WINDOW
     windows_a_part: int = 8
 
@@ -91,40 +88,31 @@ class EmbedSettings:
 def recorded(
     bilm: BiLm, source: SentenceFile, destination: Path, settings: EmbedSettings
 ) -> dict[str, Any]:
-    """Returns all that the output depends on, but for the sentences; see `agrees`."""
-    choice = settings.choice
+    """Returns everything but the sentences that the output depends on; see `agrees`."""
     model = hashlib.sha256(json.dumps(bilm.config.to_options()).encode())
     model.update(digest(list(bilm.state_dict().values())).encode())
-    return {
+    found = {
         "version": VERSION,
         "model": model.hexdigest(),
         "device": next(bilm.parameters()).device.type,
         "precision": bilm.lstm.precision,
         "input_format": source.kind,
         "field": source.field,
+        **asdict(settings.choice),
+        **asdict(settings),
         "output_format": settings.output_format or format_of(destination),
-        "layers": list(choice.layers) if isinstance(choice.layers, tuple) else choice.layers,
-        "pooling": choice.pooling,
-        "float16": choice.float16,
-        "sentence_keys": settings.sentence_keys,
-        "keep_sentences": settings.keep_sentences,
-        "batch_size": settings.batch_size,
-        "empty_lines": settings.empty_lines,
-        "duplicates": settings.duplicates,
-        "vocabulary": hashlib.sha256("\n".join(settings.vocabulary).encode()).hexdigest(),
-        "window": settings.window,
-        "windows_a_part": settings.windows_a_part,
         "rounding": [torch.__version__, torch.get_num_threads()],
     }
+    return {name: value for name, value in found.items() if name not in ("choice", "strict")}
 
 
 def agrees(name: str, before: Any, now: Any) -> bool:
-    """Whether a run may go on with a setting's value of now, for the one it was begun with."""
+    """Returns whether a run can be resumed with another value of a setting."""
     if name == "rounding":
         if before != now:
             logger.warning(
-                "The last bits of numbers may differ from an undisturbed run's: torch's release "
-                "and number of threads were %s and are %s",
+                "The last bits may differ from those of an undisturbed run: torch's version and "
+                "number of threads were %s and are now %s",
                 before,
                 now,
             )

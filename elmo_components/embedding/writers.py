@@ -1,34 +1,37 @@
-"""Vectors of sentences to a file: HDF5 as `allennlp elmo` wrote it, Parquet or npz."""
+"""Writes vectors of sentences to HDF5 (as `allennlp elmo` wrote it), Parquet or npz."""
 
 import json
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy
+from numpy.lib import format as npy
 
-from elmo_components.embedding.npz_stream import NpzStream
 from elmo_components.embedding.selection import VectorChoice
 
 __all__ = ["FORMATS", "Entry", "format_of", "key_problem", "write_vectors"]
 
 HDF5, PARQUET, NPZ = "hdf5", "parquet", "npz"
 FORMATS = (HDF5, PARQUET, NPZ)
-ENDINGS = {".parquet": PARQUET, ".pq": PARQUET, ".npz": NPZ}
+SUFFIXES = {".parquet": PARQUET, ".pq": PARQUET, ".npz": NPZ}
 
-# What tells, in HDF5 and npz, which sentence has which key.
+# The key in HDF5 and npz of the table from sentences to keys.
 INDEX = "sentence_to_index"
 
-# A zip's names have 65,535 bytes with their ending.
+# A zip's names have at most 65,535 bytes, with their suffix.
 MAX_KEY = 65_000
+# The size of an array's header in npz is below this.
+MAX_HEADER = 1 << 10
 
-# A row group of a table is written when it has as many bytes, or sentences.
+# A row group of a table has at least this many bytes, or this many sentences.
 GROUP_BYTES = 32 << 20
 GROUP_SENTENCES = 4096
 
 
 class Entry(NamedTuple):
-    """A sentence's line, from 0; its text; its vectors, as `VectorChoice.choose` gives them."""
+    """A sentence's line (from 0), its text, and its vectors from `VectorChoice.choose`."""
 
     line: int
     text: str
@@ -36,8 +39,8 @@ class Entry(NamedTuple):
 
 
 def format_of(path: Path) -> str:
-    """Returns the format that goes with a file's ending: HDF5 for any that is not known."""
-    return ENDINGS.get(path.suffix, HDF5)
+    """Returns the format for a file's suffix: HDF5 for an unknown one."""
+    return SUFFIXES.get(path.suffix, HDF5)
 
 
 def key_problem(text: str, output_format: str) -> Optional[str]:
@@ -47,9 +50,9 @@ def key_problem(text: str, output_format: str) -> Optional[str]:
     if len(text.encode()) > MAX_KEY:
         return f"a key must have at most {MAX_KEY} bytes"
     if "\0" in text:
-        return "a key must have no NUL"
+        return "a key must not have NUL"
     if output_format == HDF5 and {"", "."} & set(text.split("/")):
-        return "a key in HDF5 must have text between slashes, and not just a full stop"
+        return "a key in HDF5 must have text between slashes, other than a full stop"
     return None
 
 
@@ -66,48 +69,40 @@ def write_vectors(
     refuse: Callable[[int, str], None],
 ) -> None:
     """
-    Writes a file of vectors, in memory that grows with nothing but the text of the sentences, and
-    not with that either in a table or where sentences are not kept.
+    Writes a file of vectors one sentence at a time.
 
     # Parameters
 
     path : `Path`
-        A new file, which is whole when this returns.
+        The file.
     entries : `Iterable[Entry]`
         The sentences.
     output_format : `str`
-        "hdf5": a dataset for each sentence, its key the line's number from 0 as a string.
-        "npz": an array for each, under the same key.
-        "parquet": a row for each, with the columns `line`, `sentence`, and `vectors`, lists of
-        lists of a fixed size; or, of all layers, `layer_0`, `layer_1`, ...
+        "hdf5": one dataset per sentence; its key is the line from 0, as a string. "npz": one array
+        per sentence, with the same key. "parquet": one row per sentence with the columns `line`,
+        `sentence` and `vectors`, lists of fixed-size lists; for all layers, `layer_0`, `layer_1`,
+        ... in the place of `vectors`.
     choice : `VectorChoice`
         What the vectors are.
     num_layers : `int`
-        How many layers the model has.
+        The model's number of layers.
     size : `int`
-        A vector's.
+        The size of a vector.
     sentence_keys : `bool`
-        Whether a key is the sentence itself, not the line.
+        Whether the key is the sentence, and not its line.
     keep_sentences : `bool`
-        Whether, where keys are lines, HDF5 and npz get a `sentence_to_index` of shape (1,): JSON
-        of an object with each sentence's key, in HDF5 as a string, in npz as ASCII bytes; and a
-        table its column `sentence`.
+        Whether to write `sentence_to_index`, of shape (1,), to HDF5 and npz: a JSON object of each
+        sentence's key, as a string in HDF5 and as ASCII bytes in npz. In a table, whether to write
+        the column `sentence`.
     refuse : `Callable[[int, str], None]`
-        Is told the line, and why, of each sentence that cannot be a key beside those before it.
+        Called with the line and the reason for each sentence whose key clashes with an earlier one.
 
     # Raises
 
-    `ValueError` where a table needs what is not installed.
+    `ValueError` where a table needs a library that is not installed.
     """
     if output_format == PARQUET:
-        _write_parquet(
-            path,
-            entries,
-            choice=choice,
-            num_layers=num_layers,
-            size=size,
-            keep_sentences=keep_sentences or sentence_keys,
-        )
+        _write_parquet(path, entries, choice, num_layers, size, keep_sentences or sentence_keys)
         return
     index: Optional[dict[str, str]] = {} if keep_sentences and not sentence_keys else None
     if output_format == NPZ:
@@ -131,7 +126,7 @@ def _write_hdf5(
 ) -> None:
     import h5py
 
-    # without times in it, the same vectors give the same file
+    # without times, the same vectors give the same bytes
     with h5py.File(path, "w", track_order=False) as file:
         for entry in entries:
             key = _key(entry, sentence_keys, index)
@@ -146,30 +141,38 @@ def _write_hdf5(
 
 
 def _collision(file: Any, key: str) -> Optional[str]:
-    """Returns why a key has no place beside those before it: "a/b" is b in a group a."""
+    """Returns why a key clashes with an earlier one: "a/b" is the dataset b in the group a."""
     parts = key.split("/")
     for end in range(1, len(parts)):
         name = "/".join(parts[:end])
-        # a group may hold more, and a dataset may not
+        # only a group can hold datasets
         if hasattr(file.get(name), "shape"):
-            return f"in HDF5 it would lie within the key {name!r}"
-    return f"in HDF5 {key!r} is there already, as a key or a part of keys" if key in file else None
+            return f"in HDF5 it would be inside the key {name!r}"
+    return f"in HDF5 {key!r} exists already, as a key or the start of keys" if key in file else None
 
 
 def _write_npz(
     path: Path, entries: Iterable[Entry], sentence_keys: bool, index: Optional[dict[str, str]]
 ) -> None:
-    with NpzStream(path) as file:
+    with zipfile.ZipFile(path, "w") as file:
         for entry in entries:
-            file.write(_key(entry, sentence_keys, index), entry.vectors)
+            _add_array(file, _key(entry, sentence_keys, index), entry.vectors)
         if index is not None:
-            file.write(INDEX, numpy.array([json.dumps(index).encode("ascii")]))
+            _add_array(file, INDEX, numpy.array([json.dumps(index).encode("ascii")]))
+
+
+def _add_array(file: zipfile.ZipFile, name: str, array: numpy.ndarray) -> None:
+    # its date is 1980, so that the same vectors give the same bytes
+    member = zipfile.ZipInfo(f"{name}.npy")
+    # says whether sizes need 64 bits
+    member.file_size = array.nbytes + MAX_HEADER
+    with file.open(member, "w") as stream:
+        npy.write_array(stream, array, allow_pickle=False)
 
 
 def _write_parquet(
     path: Path,
     entries: Iterable[Entry],
-    *,
     choice: VectorChoice,
     num_layers: int,
     size: int,
@@ -189,7 +192,7 @@ def _write_parquet(
     if keep_sentences:
         fields.insert(1, ("sentence", pyarrow.string()))
     schema = pyarrow.schema(fields)
-    # nothing is saved by looking for equal numbers, or among them
+    # vectors hardly ever have equal numbers
     with parquet.ParquetWriter(
         path, schema, compression="none", use_dictionary=False, write_statistics=False
     ) as file:

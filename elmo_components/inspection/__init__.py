@@ -1,1 +1,1 @@
-"""What a checkpoint is, what its layers do with a word, and pictures of both."""
+"""What a checkpoint is and what is wrong with it; a word's uses in sentences; pictures of both."""

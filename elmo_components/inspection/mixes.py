@@ -1,4 +1,4 @@
-"""The scalar mixes among a model's parameters: what it has learned about the layers."""
+"""Finds the scalar mixes among a model's parameters: the layer weights that it has learned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ __all__ = ["Mix", "find_mixes", "is_of_mix"]
 @dataclass(frozen=True)
 class Mix:
     """
-    A scalar mix as it was learned.
+    A learned scalar mix.
 
     # Parameters
 
     name : `str`
-        Where it is in its model.
+        Its name in the model.
     gamma : `float`
-        The factor of the whole.
+        The scale.
     weights : `tuple[float, ...]`
-        The share of each layer, after the softmax, layer 0 first.
+        The weight of each layer after the softmax, layer 0 first.
     """
 
     name: str
@@ -29,19 +29,19 @@ class Mix:
 
 
 def is_of_mix(name: str) -> bool:
-    """Whether a parameter may be a scalar mix's, by its name."""
+    """Returns whether a parameter of this name may be a scalar mix's."""
     return name.endswith(("gamma", "weights")) or "scalar_parameters." in name
 
 
 def find_mixes(tensors: Mapping[str, torch.Tensor]) -> list[Mix]:
     """
-    Returns every scalar mix among the parameters of a model, in the order of their names: those of
-    `ScalarMix`, and AllenNLP's own, which keeps the weight of each layer apart.
+    Returns the scalar mixes among a model's parameters, sorted by name: those of `ScalarMix`, and
+    AllenNLP's, which have one parameter for each layer.
     """
     mixes = []
     for name in sorted(tensors):
         prefix = name.removesuffix("gamma")
-        # other modules have a gamma too, without these beside it
+        # other modules have a gamma too, but no such weights
         weights = [tensors[prefix + "weights"]] if prefix + "weights" in tensors else []
         while f"{prefix}scalar_parameters.{len(weights)}" in tensors:
             weights.append(tensors[f"{prefix}scalar_parameters.{len(weights)}"])

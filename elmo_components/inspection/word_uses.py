@@ -1,15 +1,19 @@
-"""One word in many sentences: its vectors, and which of its uses are near one another."""
+"""A word's uses in many sentences: its vectors, and which uses are near each other."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Union
 
 import numpy
 
-from elmo_components.elmo import Elmo
+from elmo_components.characters import CharacterMapper
+from elmo_components.embedding.batches import WINDOW, embed_stream
+from elmo_components.embedding.selection import VectorChoice
+from elmo_components.modules.bilm import BiLm
 
-__all__ = ["Occurrence", "find_occurrences", "nearest", "planar", "word_vectors"]
+__all__ = ["Occurrence", "find_occurrences", "nearest", "project", "word_vectors"]
+
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,14 @@ class Occurrence:
     tokens : `tuple[str, ...]`
         The sentence.
     place : `int`
-        The word's number in it, from 0.
+        The word's position in it, from 0.
     """
 
     tokens: tuple[str, ...]
     place: int
 
     def marked(self, *, width: int) -> str:
-        """Returns the sentence, `width` tokens on either side of the word, the word in brackets."""
+        """Returns the word in brackets with up to `width` tokens of its sentence on each side."""
         before, after = self.tokens[: self.place], self.tokens[self.place + 1 :]
         return " ".join(
             [
@@ -48,30 +52,26 @@ def find_occurrences(
     """
     Returns all uses of a word in the first `limit` different sentences that have it.
 
-    A sentence that comes again is passed over: it would be its own nearest neighbour.
+    A repeated sentence is left out, since it would be its own nearest neighbour.
 
     # Parameters
 
     cased : `bool`
-        Whether "Bank" is another word than "bank".
+        Whether "Bank" and "bank" are different words.
 
     # Raises
 
     `ValueError` for a word with white space, or a limit below 1.
     """
     if len(word.split()) != 1:
-        raise ValueError(f"The word must be one token, without white space; found {word!r}")
+        raise ValueError(f"The word must be one token without white space; found {word!r}")
     if limit < 1:
         raise ValueError(f"The limit must be 1 sentence or more; found {limit}")
-    wanted = word if cased else word.casefold()
+    fold = str if cased else str.casefold
     chosen: dict[tuple[str, ...], list[int]] = {}
     for sentence in sentences:
         tokens = tuple(sentence)
-        places = [
-            place
-            for place, token in enumerate(tokens)
-            if (token if cased else token.casefold()) == wanted
-        ]
+        places = [place for place, token in enumerate(tokens) if fold(token) == fold(word)]
         if places:
             chosen[tokens] = places
             if len(chosen) == limit:
@@ -80,7 +80,7 @@ def find_occurrences(
 
 
 def word_vectors(
-    elmo: Elmo, occurrences: Sequence[Occurrence], *, layer: Union[str, int] = "top"
+    bilm: BiLm, occurrences: Sequence[Occurrence], *, layer: Union[str, int] = "top"
 ) -> numpy.ndarray:
     """
     Returns the contextual vector of each occurrence.
@@ -88,9 +88,9 @@ def word_vectors(
     # Parameters
 
     layer : `Union[str, int]`
-        "top", "mean", or the number of a layer; 0 is the character encoder's, which is the same
-        in every sentence. The top layer tells the senses of a word apart best (Peters et al. 2018,
-        table 5), and the mean of all would have layer 0's constant in it.
+        "top", "mean", or the number of a layer; 0 is the character encoder's, which is the same in
+        every sentence. The top layer distinguishes the senses of a word best (Peters et al. 2018,
+        table 5).
 
     # Returns
 
@@ -99,31 +99,35 @@ def word_vectors(
 
     # Raises
 
-    `ValueError` for a layer that is not there.
+    `ValueError` for a layer that the model does not have.
     """
-    number = elmo.config.num_layers
-    if layer not in ("top", "mean") and layer not in range(number):
-        raise ValueError(f"The layer must be top, mean, or 0 to {number - 1}; found {layer!r}")
-    sentences = list(dict.fromkeys(occurrence.tokens for occurrence in occurrences))
-    layers = layer if isinstance(layer, str) else "all"
-    found: dict[tuple[str, ...], numpy.ndarray] = {}
+    number = bilm.config.num_layers
+    if layer not in ("top", "mean", *range(number)):
+        raise ValueError(f"layer must be top, mean, or 0 to {number - 1}; found {layer!r}")
+    choice = VectorChoice(layer)
     places: dict[tuple[str, ...], list[int]] = {}
     for occurrence in occurrences:
         places.setdefault(occurrence.tokens, []).append(occurrence.place)
-    # a sentence's other vectors are let go
-    for sentence, vectors in zip(sentences, elmo.embed_stream(sentences, layers=layers)):
-        chosen = vectors if isinstance(layer, str) else vectors[layer]
-        found[sentence] = chosen[places[sentence]]
-    rows: Iterator[numpy.ndarray] = chain.from_iterable(found[sentence] for sentence in sentences)
-    size = elmo.config.output_size
+    stream = embed_stream(
+        bilm,
+        CharacterMapper.of(bilm.config.char_cnn),
+        list(places),
+        layers=choice.embedded,
+        batch_size=BATCH_SIZE,
+        window=WINDOW,
+    )
+    rows = [
+        vector
+        for chosen, vectors in zip(places.values(), stream)
+        for vector in choice.choose(vectors)[chosen]
+    ]
     # (occurrences, 2 * hidden_size)
-    return numpy.stack(list(rows)) if occurrences else numpy.empty((0, size), numpy.float32)
+    return numpy.array(rows, numpy.float32).reshape(len(rows), bilm.config.output_size)
 
 
 def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, float]]]:
     """
-    Returns, for each row, the rows nearest to it among the others, nearest first, with their
-    cosines; `number` of them, or all where there are fewer.
+    Returns, for each row, its `number` nearest other rows with their cosines, nearest first.
 
     # Parameters
 
@@ -136,7 +140,7 @@ def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, floa
     # (rows, rows)
     cosines = unit @ unit.T
     numpy.fill_diagonal(cosines, -numpy.inf)
-    # stable, so that equal ones come in their order
+    # stable, so that ties keep their order
     order = numpy.argsort(-cosines, axis=1, kind="stable")[:, : max(0, min(number, len(unit) - 1))]
     return [
         [(int(other), float(cosines[row, other])) for other in others]
@@ -144,31 +148,31 @@ def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, floa
     ]
 
 
-def planar(vectors: numpy.ndarray) -> tuple[numpy.ndarray, tuple[float, float]]:
+def project(vectors: numpy.ndarray) -> tuple[numpy.ndarray, list[float]]:
     """
-    Returns the rows in the plane in which they vary most (principal components), the same on every
-    run, and the share of their variance along each of its axes.
+    Returns the rows on their first two principal components, (rows, 2), and each component's share
+    of the variance.
 
     # Parameters
 
     vectors : `numpy.ndarray`
         (rows, size)
 
-    # Returns
+    # Raises
 
-    `tuple[numpy.ndarray, tuple[float, float]]`
-        The first of shape (rows, 2).
+    `ValueError` where scikit-learn is not installed.
     """
-    centred = vectors.astype(numpy.float64) - vectors.mean(axis=0, dtype=numpy.float64)
-    left, scales, _ = numpy.linalg.svd(centred, full_matrices=False)
+    try:
+        from sklearn.decomposition import PCA
+    except ImportError as error:
+        raise ValueError(
+            "The projection needs scikit-learn: pip install elmo_components[plot]"
+        ) from error
+
+    # PCA needs two rows that differ
+    if len(vectors) < 2 or not numpy.ptp(vectors, axis=0).any():
+        return numpy.zeros((len(vectors), 2)), [0.0, 0.0]
+    pca = PCA(n_components=2, svd_solver="full")
     # (rows, 2)
-    points = numpy.zeros((len(vectors), 2))
-    axes = min(2, len(scales))
-    points[:, :axes] = left[:, :axes] * scales[:axes]
-    # an axis may point either way; here to the row that is farthest out
-    farthest = points[numpy.abs(points).argmax(axis=0), [0, 1]]
-    points *= numpy.where(farthest < 0, -1.0, 1.0)
-    variances = numpy.zeros(2)
-    variances[:axes] = scales[:axes] ** 2
-    total = float((scales**2).sum()) or 1.0
-    return points, (float(variances[0] / total), float(variances[1] / total))
+    points = pca.fit_transform(vectors.astype(numpy.float64))
+    return points, pca.explained_variance_ratio_.tolist()

@@ -1,10 +1,12 @@
 """The AllenNLP layer: importing it registers every component of this package."""
 
-from elmo_components.registered.commands.convert import ConvertCommand
-from elmo_components.registered.commands.embed import EmbedCommand
-from elmo_components.registered.commands.export import ExportCommand
-from elmo_components.registered.commands.inspect import InspectCommand
-from elmo_components.registered.commands.vocabulary import VocabularyCommand
+from elmo_components.registered.commands import (
+    ConvertCommand,
+    EmbedCommand,
+    ExportCommand,
+    InspectCommand,
+    VocabularyCommand,
+)
 from elmo_components.registered.compatibility import torch2, transformers  # noqa: F401
 from elmo_components.registered.dataset_readers.columns import ColumnReader
 from elmo_components.registered.dataset_readers.corpus import CorpusReader

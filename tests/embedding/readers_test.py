@@ -1,14 +1,12 @@
-"""Tests of sentence_files.py."""
+"""Tests of readers.py."""
 
 import gzip
-import io
 import json
 import lzma
 import os
 import sys
 import threading
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -66,7 +64,7 @@ def test_json_lines_hold_tokens_or_strings(tmp_path: Path) -> None:
     [
         (b'{"tokens": [', "must be JSON"),
         (b'{"text": "a\xff"}', "must be UTF-8"),
-        (b'{"words": ["a"], "n": 1}', "key tokens or sentence or text; found words, n"),
+        (b'{"words": ["a"], "n": 1}', "key tokens or sentence or text; found 'words, n'"),
         (b'{"tokens": ["a", 7]}', "strings for tokens; found 7"),
         (b'{"tokens": ["a", null]}', "strings for tokens; found None"),
         (b'{"text": null}', "a string or a list of tokens; found None"),
@@ -75,14 +73,9 @@ def test_json_lines_hold_tokens_or_strings(tmp_path: Path) -> None:
         (b"[" * 100_000, "must (not nest so deeply|be JSON)"),
     ],
 )
-def test_what_is_wrong_in_a_record_is_said(record: bytes, message: str) -> None:
+def test_a_malformed_record_is_an_error_that_says_why(record: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SentenceFile(Path("a.jsonl")).parse(record)
-
-
-def test_text_that_is_not_utf_8_is_said() -> None:
-    with pytest.raises(ValueError, match=r"must be UTF-8: .*0xff"):
-        SentenceFile(Path("a.txt")).parse(b"a \xff b\n")
 
 
 def test_a_table_holds_strings_or_lists(tmp_path: Path) -> None:
@@ -110,16 +103,7 @@ def test_a_table_without_such_a_column_is_an_error(tmp_path: Path) -> None:
             SentenceFile(path, format="parquet")
 
 
-def test_without_pyarrow_a_table_is_an_error_that_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = write_table(tmp_path / "a.parquet", text=["a"])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r"pip install 'elmo_components\[parquet\]'"):
-        list(file.records())
-
-
-def test_what_is_piped_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     writer = threading.Thread(target=lambda: os.fdopen(writing, "wb").write(TEXT))
     writer.start()
@@ -141,18 +125,11 @@ def test_a_named_pipe_is_read_and_not_counted(tmp_path: Path) -> None:
     writer.join()
 
 
-@pytest.mark.parametrize(
-    "content", [gzip.compress(TEXT)[:-9], b"no gzip", b""], ids=["cut", "other", "empty"]
-)
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [gzip.compress(TEXT)[:-9], b"no gzip"], ids=["cut", "other"])
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.gz").write_bytes(content)
-    found: Optional[list] = None
-    try:
-        found = list(SentenceFile(tmp_path / "a.gz").records())
-    except ValueError as error:
-        assert "a.gz, after line" in str(error)
-    # an empty file is a whole gzip file of nothing
-    assert found == ([] if not content else None)
+    with pytest.raises(ValueError, match=r"a\.gz, after line"):
+        list(SentenceFile(tmp_path / "a.gz").records())
 
 
 def test_a_file_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
@@ -160,24 +137,3 @@ def test_a_file_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
         SentenceFile(tmp_path / "nowhere.txt").records()
     with pytest.raises(ValueError, match="must be one of text, jsonl, parquet; found 'xml'"):
         SentenceFile(tmp_path / "nowhere.txt", format="xml")
-
-
-def test_a_line_is_read_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Endless(io.RawIOBase):
-        read_bytes = 0
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: bytearray) -> int:
-            buffer[:] = (b"a b\n" * len(buffer))[: len(buffer)]
-            self.read_bytes += len(buffer)
-            return len(buffer)
-
-    endless = Endless()
-    monkeypatch.setattr(
-        "elmo_components.embedding.readers._opened", lambda path: io.BufferedReader(endless, 64)
-    )
-    records = SentenceFile(PIPE).records()
-    assert [next(records) for _ in range(100)] == [b"a b\n"] * 100
-    assert endless.read_bytes < 600

@@ -1,4 +1,4 @@
-"""Tests of vector_choice.py."""
+"""Tests of selection.py."""
 
 import numpy
 import pytest
@@ -24,7 +24,7 @@ SIZES = {"num_layers": 2, "size": 2}
         (VectorChoice(0, pooling="mean", float16=True), [3, 5]),
     ],
 )
-def test_what_is_kept_is_what_the_words_say(choice: VectorChoice, expected: list) -> None:
+def test_layers_and_pooling_choose_what_they_say(choice: VectorChoice, expected: list) -> None:
     chosen = choice.choose(LAYERS)
     assert chosen.dtype == choice.dtype and choice.embedded == "all"
     assert chosen.shape == choice.shape(3, **SIZES)
@@ -32,7 +32,7 @@ def test_what_is_kept_is_what_the_words_say(choice: VectorChoice, expected: list
 
 
 @pytest.mark.parametrize("layers", ["mean", "top"])
-def test_what_elmo_chooses_itself_is_left_as_it_is(layers: str) -> None:
+def test_layers_that_elmo_chooses_are_unchanged(layers: str) -> None:
     choice = VectorChoice(layers)
     assert choice.embedded == layers
     assert choice.choose(LAYERS[0]).tolist() == LAYERS[0].tolist()
@@ -44,21 +44,21 @@ def test_a_sentence_without_tokens_has_one_vector_of_zeros(pooling: str) -> None
     assert chosen.tolist() == [[0, 0], [0, 0]]
 
 
-def test_what_float16_cannot_hold_is_an_error() -> None:
+def test_numbers_beyond_float16_are_an_error() -> None:
     choice = VectorChoice(0, float16=True)
     assert choice.choose(numpy.full((1, 1, 1), 65504, numpy.float32)) == 65504
-    with pytest.raises(ValueError, match="must lie within 65504 for float16"):
+    with pytest.raises(ValueError, match="must be within 65504 for float16"):
         choice.choose(numpy.full((1, 1, 1), -65600, numpy.float32))
 
 
-def test_what_cannot_be_chosen_is_an_error() -> None:
+def test_unknown_names_and_layers_are_errors() -> None:
     with pytest.raises(ValueError, match="layers must be one of all, mean, top; found 'last'"):
         VectorChoice("last")
     with pytest.raises(ValueError, match="pooling must be one of mean, max; found 'sum'"):
         VectorChoice(pooling="sum")
     VectorChoice(2).check(3)
     for layer in (-1, 3):
-        with pytest.raises(ValueError, match=f"from 0 to 2, the model's; found {layer}"):
+        with pytest.raises(ValueError, match=f"from 0 to 2 for this model; found {layer}"):
             VectorChoice(layer).check(3)
-    with pytest.raises(ValueError, match="each of the model's 3 layers; found 2"):
+    with pytest.raises(ValueError, match="3 weights, one for each layer; found 2"):
         VectorChoice((1.0, 2.0)).check(3)

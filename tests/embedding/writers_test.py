@@ -1,4 +1,4 @@
-"""Tests of vector_files.py; the layout of HDF5 is written by hand from AllenNLP 0.9's."""
+"""Tests of writers.py; the layout of HDF5 is written by hand from AllenNLP 0.9's."""
 
 import json
 import sys
@@ -11,7 +11,8 @@ import h5py
 import numpy
 import pytest
 
-from elmo_components.embedding import writers as vector_files
+from elmo_components.embedding import writers
+from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.writers import Entry, format_of, key_problem, write_vectors
 
@@ -23,7 +24,7 @@ def entries(choice: VectorChoice, texts: Iterable[str] = TEXTS) -> Iterator[Entr
     for line, text in enumerate(texts):
         shape = choice.shape(len(text.split()), num_layers=LAYERS, size=SIZE)
         numbers = numpy.arange(numpy.prod(shape, dtype=int), dtype=choice.dtype)
-        # line 1 is missing, as one that failed
+        # line 1 is missing, like one that failed
         yield Entry(line + (line > 0), text, numbers.reshape(shape) + line)
 
 
@@ -69,20 +70,20 @@ def test_the_index_can_be_left_out(tmp_path: Path, name: str, settings: dict) ->
         assert set(file) == ({"0", "2"} if "keep_sentences" in settings else set(texts))
 
 
-def test_sentences_are_keys_as_allennlp_had_them_and_what_cannot_be_one_is_told(
+def test_sentences_are_keys_as_in_allennlp_and_clashes_are_reported(
     tmp_path: Path,
 ) -> None:
     texts = ["a/b", "a", "a/b/c", "and / or", "b.", "a/d"]
     refused = write(tmp_path / "a.hdf5", VectorChoice("top"), texts, sentence_keys=True)
     assert [line for line, _ in refused] == [2, 3]
-    assert "'a' is there already" in refused[0][1] and "within the key 'a/b'" in refused[1][1]
+    assert "'a' exists already" in refused[0][1] and "inside the key 'a/b'" in refused[1][1]
     with h5py.File(tmp_path / "a.hdf5") as file:
         for text, tokens in (("a/b", 1), ("and / or", 3), ("b.", 1), ("a/d", 1)):
             assert file[text].shape == (tokens, SIZE)
 
 
 @pytest.mark.parametrize("key", [".", "a/./b", "/a", "a//b", "a\0b", "x" * 65_001, ""])
-def test_what_hdf5_cannot_have_for_a_key_is_known_beforehand(key: str) -> None:
+def test_hdf5_has_keys_that_it_cannot_hold(key: str) -> None:
     assert key_problem(key, "hdf5") is not None
     assert key_problem(key, "parquet") is None
 
@@ -113,7 +114,7 @@ def test_a_table_has_a_row_for_each_sentence(
     tmp_path: Path, choice: VectorChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(vector_files, "GROUP_SENTENCES", 3)
+    monkeypatch.setattr(writers, "GROUP_SENTENCES", 3)
     write(tmp_path / "a.parquet", choice)
     table = parquet.read_table(tmp_path / "a.parquet")
     assert parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 2
@@ -148,7 +149,7 @@ def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, name: str) -> None
 def test_few_vectors_are_in_memory_at_once(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vector_files, "GROUP_SENTENCES", 10)
+    monkeypatch.setattr(writers, "GROUP_SENTENCES", 10)
     alive, most = 0, 0
 
     def gone() -> None:
@@ -173,7 +174,7 @@ def test_few_vectors_are_in_memory_at_once(
         size=SIZE,
         refuse=lambda line, why: None,
     )
-    # those of a row group, of the next one's first row, and of the one before
+    # a row group, the next one's first row, and the group before
     assert most <= (21 if name == "a.parquet" else 3)
 
 
@@ -183,3 +184,6 @@ def test_without_pyarrow_a_table_is_an_error_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ValueError, match=r"pip install 'elmo_components\[parquet\]'"):
         write(tmp_path / "a.parquet", VectorChoice("top"))
+    (tmp_path / "b.parquet").touch()
+    with pytest.raises(ValueError, match=r"pip install 'elmo_components\[parquet\]'"):
+        list(SentenceFile(tmp_path / "b.parquet").records())

@@ -15,9 +15,10 @@ from allennlp.data.tokenizers import CharacterTokenizer
 from allennlp.models import Model
 
 from elmo_components.characters import CharacterMapper
+from elmo_components.commands.convert import convert
+from elmo_components.commands.vocabulary import count_vocabulary
 from elmo_components.elmo import Elmo
-from elmo_components.registered.commands.export import export
-from elmo_components.registered.commands.vocabulary import count_vocabulary
+from elmo_components.registered.commands import split_of
 from elmo_components.registered.models.language_model import ElmoLanguageModel
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
@@ -34,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> dict[
     (folder / "corpus.txt").write_text("\n".join(TEXT) + "\n", encoding="utf-8")
     words = folder / "words"
     count_vocabulary(
-        [str(folder / "corpus.txt")], words, tokenizer=CharacterTokenizer(), alphabet_size=10
+        [str(folder / "corpus.txt")], words, split=split_of("character"), alphabet_size=10
     )
     alphabet = (words / "alphabet.txt").read_text(encoding="utf-8")
     architecture = json.loads((tiny_folder / "options.json").read_text())
@@ -101,7 +102,9 @@ def test_a_tied_softmax_reads_words_by_the_alphabet(trained: Path) -> None:
 def test_what_is_exported_embeds_as_the_embedder_does(
     trained: Path, config: dict[str, Any], tmp_path: Path, destination: str
 ) -> None:
-    export(trained, tmp_path / destination)
+    report = convert(trained, tmp_path / destination)
+    is_folder = not destination.endswith(".safetensors")
+    assert ("Only elmo_components reads its alphabet" in report) == is_folder
     elmo = Elmo.from_pretrained(tmp_path / destination)
     alphabet = elmo.config.char_cnn.alphabet
     assert alphabet == "".join(config["model"]["architecture"]["char_cnn"]["alphabet"].split())

@@ -1,31 +1,26 @@
-"""Tests of registered/export_command.py, and of starting `elmo_language_model` from an export."""
+"""Tests of convert.py with models that AllenNLP has trained: what `elmo-export` does."""
 
 import json
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 import torch
-from allennlp.commands import main
-from allennlp.commands.subcommand import Subcommand
 from allennlp.commands.train import train_model
 from allennlp.common import Params
-from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
 from allennlp.models import Model
 from allennlp.modules.elmo import Elmo as AllenNlpElmo
 from allennlp.modules.elmo import batch_to_ids
 from allennlp.modules.token_embedders import ElmoTokenEmbedder
 
-import elmo_components.registered
-from elmo_components.checkpoints import load, save
+from elmo_components.checkpoints import CheckpointError, load, save
 from elmo_components.checkpoints.vocabulary_file import write_vocabulary
+from elmo_components.commands.convert import convert
 from elmo_components.elmo import Elmo
 from elmo_components.pretraining.vocabulary import WordCounts
-from elmo_components.registered.commands.export import export
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 from tests.closeness import assert_close
 
@@ -91,18 +86,13 @@ def model_in(trained: Path) -> Model:
     return Model.from_archive(str(trained / "model.tar.gz"))
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["allennlp", "elmo-export", *map(str, arguments)])
-    main("allennlp")
-
-
 @pytest.mark.parametrize(
     ("source", "destination"), [("model.tar.gz", PUBLISHED), ("", PUBLISHED), ("", OURS)]
 )
-def test_an_archive_or_the_folder_of_a_training_is_exported(
+def test_an_archive_or_the_folder_of_a_training_is_converted(
     trained: Path, tmp_path: Path, source: str, destination: str
 ) -> None:
-    report = export(trained / source, tmp_path / destination)
+    report = convert(trained / source, tmp_path / destination)
     found = load(tmp_path / destination, softmax=True)
     words = WordCounts(map(str.split, SENTENCES)).vocabulary()
     assert found.vocabulary == tuple(words)
@@ -116,11 +106,11 @@ def test_an_archive_or_the_folder_of_a_training_is_exported(
     assert report.endswith(f"with a softmax of {len(words)} words, in {tmp_path / destination}")
 
 
-def test_allennlps_own_embedder_reads_an_export_and_gives_the_same_vectors(
+def test_allennlps_own_embedder_reads_the_published_form_and_gives_the_same_vectors(
     trained: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     folder = tmp_path / PUBLISHED
-    export(trained / "model.tar.gz", folder)
+    convert(trained / "model.tar.gz", folder)
     assert sorted(path.name for path in folder.iterdir()) == [
         "options.json",
         "vocab.txt",
@@ -141,47 +131,12 @@ def test_allennlps_own_embedder_reads_an_export_and_gives_the_same_vectors(
         assert_close(bilm(ids).layers, expected)
 
 
-def test_the_softmax_is_left_out_on_request(trained: Path, tmp_path: Path) -> None:
-    for destination in (tmp_path / OURS, tmp_path / PUBLISHED):
-        export(trained, destination, with_softmax=False)
-        found = load(destination, softmax=True)
-        assert found.num_words == 0 and found.vocabulary is None
-    options = json.loads((tmp_path / PUBLISHED / "options.json").read_text())
-    assert "n_tokens_vocab" not in options
-    assert not (tmp_path / PUBLISHED / "vocab.txt").exists()
-
-
-def test_float16_is_for_our_own_format(trained: Path, tmp_path: Path) -> None:
-    export(trained, tmp_path / OURS, dtype=torch.float16)
-    whole = model_in(trained).to_checkpoint()
-    for name, tensor in load(tmp_path / OURS, softmax=True).tensors.items():
-        assert torch.equal(tensor, whole.tensors[name].half().float()), name
-    with pytest.raises(ConfigurationError, match=r"must end in \.safetensors, since the others'"):
-        export(trained, tmp_path / PUBLISHED, dtype=torch.float16)
-    assert not (tmp_path / PUBLISHED).exists()
-
-
-def test_the_command_takes_each_of_its_options(
-    trained: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / OURS).touch()
-    command(monkeypatch, trained, tmp_path / OURS, "--without-softmax", "--float16", "--force")
-    assert f"numbers, with no softmax, in {tmp_path / OURS}" in capsys.readouterr().out
-    found, whole = load(tmp_path / OURS, softmax=True), model_in(trained).to_checkpoint()
-    assert found.num_words == 0
-    for name, tensor in found.tensors.items():
-        assert torch.equal(tensor, whole.tensors[name].half().float()), name
-
-
-def test_the_bilm_of_an_embedder_is_exported(
+def test_the_bilm_of_an_embedder_is_converted(
     tmp_path: Path, tiny_folder: Path, options: dict[str, Any]
 ) -> None:
     embedder = {"type": "elmo", "architecture": options, "pretrained_file": str(tiny_folder)}
     archive = tagger(tmp_path / "one", elmo=embedder)
-    export(archive, tmp_path / PUBLISHED)
+    convert(archive, tmp_path / PUBLISHED)
     expected = load(tiny_folder)
     found = load(tmp_path / PUBLISHED, softmax=True)
     assert found.config == expected.config and found.tensors.keys() == expected.tensors.keys()
@@ -189,11 +144,11 @@ def test_the_bilm_of_an_embedder_is_exported(
     assert Elmo.from_pretrained(tmp_path / PUBLISHED).embed([["It", "works"]])[0].shape[1] == 2
 
     two = tagger(tmp_path / "two", elmo=embedder, other=embedder)
-    with pytest.raises(ConfigurationError, match=r"must hold one biLM.*elmo\._elmo\.bilm, .*other"):
-        export(two, tmp_path / OURS)
+    with pytest.raises(ValueError, match=r"must hold one biLM.*elmo\._elmo\.bilm, .*other"):
+        convert(two, tmp_path / OURS)
     none = tagger(tmp_path / "none", other={"type": "pass_through", "hidden_dim": 3})
-    with pytest.raises(ConfigurationError, match=r"found none in a .*simple_tagger"):
-        export(none, tmp_path / OURS)
+    with pytest.raises(ValueError, match=r"found none in a .*simple_tagger"):
+        convert(none, tmp_path / OURS)
     assert not (tmp_path / OURS).exists()
 
 
@@ -221,30 +176,7 @@ def tagger(folder: Path, **embedders: dict[str, Any]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("destination", [OURS, PUBLISHED])
-def test_nothing_is_replaced_without_force(trained: Path, tmp_path: Path, destination: str) -> None:
-    export(trained, tmp_path / destination)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ConfigurationError, match=rf"{destination}.* already; --force replaces it"):
-        export(trained, tmp_path / destination, with_softmax=False)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    export(trained, tmp_path / destination, with_softmax=False, force=True)
-    assert load(tmp_path / destination, softmax=True).num_words == 0
-    assert not (tmp_path / destination / "vocab.txt").exists()
-
-
-def test_destinations_that_cannot_be_written_are_an_error(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "weights").touch()
-    with pytest.raises(ConfigurationError, match=r"weights, which is a file"):
-        export(trained, tmp_path / "weights", force=True)
-    (tmp_path / OURS).mkdir()
-    with pytest.raises(ConfigurationError, match=r"model\.safetensors, which is a folder"):
-        export(trained, tmp_path / OURS, force=True)
-
-
-def test_what_is_no_archive_is_an_error(trained: Path, tmp_path: Path, tiny_folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"There is no archive at .*nowhere"):
-        export(tmp_path / "nowhere", tmp_path / OURS)
+def test_what_is_no_whole_archive_is_an_error(trained: Path, tmp_path: Path) -> None:
     text, cut, other = tmp_path / "a.txt", tmp_path / "cut.tar.gz", tmp_path / "other.tar.gz"
     text.write_text("text")
     whole = (trained / "model.tar.gz").read_bytes()
@@ -253,20 +185,18 @@ def test_what_is_no_archive_is_an_error(trained: Path, tmp_path: Path, tiny_fold
         archive.add(text, arcname="a.txt")
     unfinished = Path(shutil.copytree(trained, tmp_path / "unfinished"))
     (unfinished / "best.th").unlink()
-    for source in (text, cut, other, unfinished, tiny_folder, tmp_path):
-        with pytest.raises(
-            ConfigurationError, match=r"must be a whole model\.tar\.gz|has no config\.json"
-        ):
-            export(source, tmp_path / OURS)
+    for source in (text, cut, other, unfinished, tmp_path):
+        with pytest.raises(CheckpointError, match=source.name):
+            convert(source, tmp_path / OURS)
     assert not (tmp_path / OURS).exists()
 
 
 @pytest.mark.parametrize("softmax", [{"type": "full"}, {"type": "sampled", "num_samples": 4}])
 @pytest.mark.parametrize("destination", [OURS, PUBLISHED])
-def test_a_language_model_starts_from_an_export(
+def test_a_language_model_starts_from_a_converted_one(
     trained: Path, tmp_path: Path, options: dict[str, Any], destination: str, softmax: dict
 ) -> None:
-    export(trained, tmp_path / destination)
+    convert(trained, tmp_path / destination)
     words = vocabulary_in(tmp_path / "words", ["the whale sat", "the cat"])
     settings = {"type": "from_files", "directory": str(tmp_path / "words"), "oov_token": "<UNK>"}
     config = {
@@ -294,10 +224,10 @@ def test_a_language_model_starts_from_an_export(
 def test_a_fine_tuned_archive_needs_no_file_that_it_started_from(
     trained: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    export(trained, tmp_path / OURS)
+    convert(trained, tmp_path / OURS)
     tuned = train(tmp_path / "tuned", options, ["the whale sat"], tmp_path / OURS)
     (tmp_path / OURS).unlink()
-    export(tuned / "model.tar.gz", tmp_path / PUBLISHED)
+    convert(tuned / "model.tar.gz", tmp_path / PUBLISHED)
     found = load(tmp_path / PUBLISHED, softmax=True)
     assert found.vocabulary == ("</S>", "<S>", "<UNK>", "sat", "the", "whale")
     state = torch.load(tuned / "best.th")
@@ -310,7 +240,7 @@ def test_a_tied_softmax_is_left_out_and_the_report_says_so(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     folder = train(tmp_path, options, softmax={"type": "full", "tied": True})
-    assert "with no softmax" in export(folder, tmp_path / OURS)
+    assert "with no softmax" in convert(folder, tmp_path / OURS)
     assert load(tmp_path / OURS, softmax=True).num_words == 0
 
 
@@ -321,7 +251,3 @@ def test_another_architecture_than_the_checkpoints_is_an_error(
     other = {**options, "lstm": {**options["lstm"], "cell_clip": 3.0}}
     with pytest.raises(ValueError, match=r"lstm\.cell_clip is 0\.75 there, and 3\.0 is wanted"):
         train(tmp_path / "tuned", other, pretrained_file=tmp_path / OURS)
-
-
-def test_importing_the_package_registers_the_command() -> None:
-    assert Subcommand.by_name("elmo-export") is elmo_components.registered.ExportCommand

@@ -1,1 +1,0 @@
-"""AllenNLP's sub-commands `elmo-embed`, `elmo-convert`, `elmo-inspect` and the others."""
