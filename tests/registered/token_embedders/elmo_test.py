@@ -118,7 +118,7 @@ def test_a_bad_architecture_is_a_configuration_error(config: dict) -> None:
 
 
 def test_the_number_of_fixed_weights_must_fit(config: dict) -> None:
-    with pytest.raises(ConfigurationError, match="3 layers needs as many weights"):
+    with pytest.raises(ConfigurationError, match="each of the 3 layers"):
         make(config, scalar_mix_parameters=[1.0])
 
 
