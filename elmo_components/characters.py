@@ -87,9 +87,9 @@ class CharacterMapper:
     Maps words to character ids, as the published models were trained on them.
 
     A word is its UTF-8 bytes between a begin-word and an end-word mark, padded to 50 ids. Only its
-    first 48 bytes are used, even if that cuts a character, and lone surrogates, which UTF-8 cannot
-    encode, are ignored. "<S>" and "</S>" are the sentence marks. All ids are one higher than the
-    bytes, so that 0 can be the mask (bilm-tf, `bilm/data.py`; 1 to 261 in all).
+    first 48 bytes are used, even if that cuts a character, and lone surrogates are ignored. "<S>"
+    and "</S>" are the sentence marks. All ids are one higher than the bytes, so that 0 can be the
+    mask (bilm-tf, `bilm/data.py`; 1 to 261 in all).
 
     >>> CharacterMapper().word_ids("cab")[:7].tolist()
     [259, 100, 98, 99, 260, 261, 261]

@@ -27,8 +27,8 @@ class ElmoOutput(TypedDict):
     """
     What `Elmo` returns, with AllenNLP's keys.
 
-    - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked;
-    - `mask`: (..., time), bool;
+    - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked.
+    - `mask`: (..., time), bool.
     - `state`: `LstmState` after this batch; `None` with a `LayerCache`, which stores none.
     """
 
@@ -107,10 +107,10 @@ class Elmo(nn.Module):
                 "With a layer_cache requires_grad must be false and recurrent_dropout 0; "
                 f"found {requires_grad} and {recurrent_dropout}"
             )
-        if num_output_representations < 1:
-            raise ValueError(
-                f"num_output_representations must be 1 or more; found {num_output_representations}"
-            )
+        number = num_output_representations
+        if number < 1:
+            raise ValueError(f"num_output_representations must be 1 or more; found {number}")
+        weights = scalar_mix_parameters
         self.config = config
         self.keep_sentence_boundaries = keep_sentence_boundaries
         self.bilm = BiLm(
@@ -121,12 +121,8 @@ class Elmo(nn.Module):
             recompute_gates=recompute_gates,
         ).requires_grad_(requires_grad)
         self.scalar_mixes = nn.ModuleList(
-            ScalarMix(
-                config.num_layers,
-                do_layer_norm=do_layer_norm,
-                fixed_weights=scalar_mix_parameters,
-            )
-            for _ in range(num_output_representations)
+            ScalarMix(config.num_layers, do_layer_norm=do_layer_norm, fixed_weights=weights)
+            for _ in range(number)
         )
         self.dropout = nn.Dropout(dropout)
         self.layer_cache = layer_cache
@@ -156,15 +152,13 @@ class Elmo(nn.Module):
         # Parameters
 
         path : `Union[str, os.PathLike]`
-            A .safetensors file of this package, an HDF5 file of weights, a folder that holds
-            options and weights, or an AllenNLP archive; an `https://` address of one of these; or a
-            name: "english", which comes with the package, or AllenNLP's "small", "medium",
-            "original", "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
+            A .safetensors file of this package, an HDF5 file of weights, a folder with options and
+            weights, or an AllenNLP archive; an `https://` address of one of these; or a name:
+            "english", which comes with the package, or AllenNLP's "small", "medium", "original",
+            "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
         options : `Union[Mapping, str, os.PathLike, None]`
             The contents, or the path, of the `options.json` of HDF5 weights or of an archive
-            without it; `None` if it is next to them.
-
-        The other parameters are the constructor's.
+            without it; `None` if it is next to them. The other parameters are the constructor's.
 
         # Raises
 
@@ -194,13 +188,7 @@ class Elmo(nn.Module):
         return elmo.eval()
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """
-        Copies a checkpoint's tensors, except for those of a softmax, into the biLM.
-
-        # Raises
-
-        `CheckpointError` that lists every name missing or left over and every other shape.
-        """
+        """Copies a checkpoint's tensors into the biLM. See `BiLm.load_checkpoint`."""
         self.bilm.load_checkpoint(checkpoint)
 
     def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> ElmoOutput:
@@ -286,8 +274,7 @@ class Elmo(nn.Module):
         """
         Embeds a corpus of any size while it is read, in bounded memory.
 
-        The vectors are those of `embed`, one sentence after the other. An error in reading is
-        raised after the vectors of the sentences before it.
+        An error in reading is raised after the vectors of the sentences before it.
 
         # Parameters
 
@@ -297,10 +284,6 @@ class Elmo(nn.Module):
             See `embed`.
         window : `int`
             About how many tokens are read ahead, to batch sentences of similar length.
-
-        # Returns
-
-        `Iterator[numpy.ndarray]`
         """
         return embed_stream(
             self.bilm,

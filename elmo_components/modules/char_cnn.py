@@ -94,27 +94,24 @@ class CharCnn(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new parameters, but for the word table as bilm-tf does (`bilm/training.py`)."""
+        """Draws new parameters as `bilm/training.py` of bilm-tf does."""
         with torch.no_grad():
             nn.init.uniform_(self.character_embedding.weight, -1.0, 1.0)
             self.character_embedding.weight[0] = 0.0
         if self.word_embedding is not None:
-            # a norm of about 1
-            nn.init.normal_(self.word_embedding.weight, std=1.0 / math.sqrt(self.config.word_size))
+            # norms of about 1
+            nn.init.normal_(self.word_embedding.weight, std=self.config.word_size**-0.5)
         for convolution, (width, _) in zip(self.convolutions, self.config.filters):
             weight, bias = convolution()
             if self.config.activation == "relu":
                 nn.init.uniform_(weight, -0.05, 0.05)
             else:
-                fan_in = width * self.config.embedding_size
-                nn.init.normal_(weight, std=1.0 / math.sqrt(fan_in))
+                nn.init.normal_(weight, std=1.0 / math.sqrt(width * self.config.embedding_size))
             nn.init.zeros_(bias)
         for highway in self.highways:
             cast(Highway, highway).reset_parameters()
         if self.projection is not None:
-            nn.init.normal_(
-                self.projection.weight, std=1.0 / math.sqrt(self.projection.in_features)
-            )
+            nn.init.normal_(self.projection.weight, std=self.projection.in_features**-0.5)
             nn.init.zeros_(self.projection.bias)
 
     def forward(self, character_ids: torch.Tensor) -> torch.Tensor:
@@ -140,10 +137,7 @@ class CharCnn(nn.Module):
                 f"Character ids must be int64, {self._widest} or more a word; "
                 f"found {character_ids.dtype}, {characters}"
             )
-        # (tokens, characters)
-        tokens = character_ids.reshape(-1, characters)
-        # (tokens, hidden_size)
-        vectors = self._vectors(tokens)
+        vectors = self._vectors(character_ids.reshape(-1, characters))
         return vectors.reshape(*leading, vectors.size(-1))
 
     def clear_cache(self) -> None:

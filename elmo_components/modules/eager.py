@@ -29,5 +29,5 @@ def eager(function: _Function) -> _Function:
 
 def _is_compiling() -> bool:
     # since torch 2.1
-    compiler = getattr(torch, "compiler", None)
-    return hasattr(compiler, "is_compiling") and compiler.is_compiling()
+    is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return is_compiling is not None and is_compiling()
