@@ -1,30 +1,37 @@
-"""The texts that say which characters and words have vectors: alphabets and word tables."""
+"""Alphabets and word tables: the characters and the words that have their own ids."""
 
 import reprlib
 from collections import Counter
 
-# 256 bytes, two sentence marks, two word marks, padding; every id is one higher than in bilm-tf,
-# so that 0 can be the mask: 261 ids in the weights, 262 at inference.
+# The number of marks that a biLM adds to each sentence, one at each end.
+MARKS = 2
+# 256 bytes, two sentence marks, two word marks, padding, and 0 for the mask. All other ids are one
+# higher than in bilm-tf, whose weights have 261.
 NUM_CHARACTERS = 262
 MAX_CHARACTERS = 50
-# What fills up a word, as all ids one higher than in bilm-tf.
+# The padding of a word.
 PADDING_ID = 261
-# Ids are kept as int16, and one number beyond them all must fit too.
+# Ids are stored as int16, and one number above them all must fit too.
 MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
-# With a word table, a word's number stands behind its characters in so many digits.
+# With a word table, so many digits of the word's number follow its characters.
 WORD_DIGITS = 2
 
 BYTES = "bytes"
 CODE_POINTS = "code_points"
 UNITS = (BYTES, CODE_POINTS)
-# What stands for every word that a table does not have, as ELMoForManyLangs writes it.
+# Every word that is not in a table, as ELMoForManyLangs writes it.
 UNKNOWN_WORD = "<oov>"
 
 
 def read_alphabet(text: str, *, units: str = BYTES) -> str:
     """
-    Returns the characters of an alphabet in the order of their ids: those of a text, such as a file
-    of one a line, in which white space does not count; with code points, line ends alone do not.
+    Returns the characters of an alphabet in the order of their ids.
+
+    # Parameters
+
+    text : `str`
+        The characters, as in a file of one a line: white space is ignored, and with code points
+        line ends alone.
 
     # Raises
 
@@ -49,8 +56,12 @@ def read_alphabet(text: str, *, units: str = BYTES) -> str:
 
 def read_words(text: str, *, units: str) -> str:
     """
-    Returns the words of a word table, one a line in the order of their rows, from such a text,
-    whose last line may end.
+    Returns the words of a word table, one a line in the order of their rows.
+
+    # Parameters
+
+    text : `str`
+        The same, or with a line end after the last word.
 
     # Raises
 
@@ -83,7 +94,7 @@ def _check_units(units: str) -> None:
 
 
 def shown(value: object) -> str:
-    """Returns a value for an error, as short as can be read, whatever it is."""
+    """Returns the `repr` of any value, shortened for an error message."""
     shorter = reprlib.Repr()
     shorter.maxstring = shorter.maxother = shorter.maxlong = 60
     return shorter.repr(value)

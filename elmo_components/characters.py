@@ -1,11 +1,7 @@
-"""
-Words to character ids: the UTF-8 byte scheme of bilm-tf, and of every ELMo in English; its
-extension by an alphabet, for writing systems of many characters; and the code points of
-ELMoForManyLangs.
-"""
+"""Words to character ids: bilm-tf's UTF-8 bytes, with or without an alphabet, or code points."""
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Callable, Optional, cast
@@ -22,6 +18,7 @@ from elmo_components.alphabet import (
     WORD_DIGITS,
     read_alphabet,
     read_words,
+    shown,
 )
 from elmo_components.config import CharCnnConfig
 
@@ -30,12 +27,14 @@ __all__ = [
     "EOS_IDS",
     "UNKNOWN_ID",
     "CharacterMapper",
+    "check_tokens",
     "join_ids",
     "sentence_marks",
+    "spelt_bytes",
     "word_numbers",
 ]
 
-# As bilm-tf numbers them; every id is one higher in what this module returns, 0 being the mask.
+# bilm-tf's numbers. All ids that this module returns are one higher, so that 0 can be the mask.
 BEGIN_SENTENCE = 256
 END_SENTENCE = 257
 BEGIN_WORD = 258
@@ -45,31 +44,31 @@ PADDING = 260
 BOS_TOKEN = "<S>"
 EOS_TOKEN = "</S>"
 
-# The sentence marks of a model by code points, and what stands for each other character there.
+# The sentence marks of a model by code points, and its id of characters not in the alphabet.
 CODE_POINT_MARKS = {"<bos>": chr(BEGIN_SENTENCE + 1), "<eos>": chr(END_SENTENCE + 1)}
 UNKNOWN_ID = 1
 
-# How much of a word lies between its marks.
+# The number of ids between a word's marks.
 MAX_LENGTH = MAX_CHARACTERS - 2
 
-# Words come again: the last 65,536 are kept, in about 30 MB at most.
+# The number of words whose ids are cached, in about 30 MB at most.
 CACHE_SIZE = 1 << 16
 
-# A word's ids are kept small; in UTF-16 the code points up to 0xD7FF are such numbers themselves.
+# In UTF-16 the code points up to 0xD7FF are encoded as such numbers, unchanged.
 ID_TYPE = numpy.dtype("<i2")
 
-# A word's number is written in digits that are such numbers.
+# The base of the digits of a word's number.
 WORD_BASE = 1 << 15
 
-# The character that stands for each byte: the one whose code point is one higher.
+# Each byte's character, the one with its id for code point.
 ONE_HIGHER = "".join(chr(byte + 1) for byte in range(256))
 
 
 def _frame(characters: str, *, digits: str = "") -> numpy.ndarray:
-    """Returns the ids of a word whose characters, and digits, have the ids for code points."""
+    """Returns the ids of a word, given as characters with these ids for code points."""
     word = f"{chr(BEGIN_WORD + 1)}{characters}{chr(END_WORD + 1)}"
     padded = word.ljust(MAX_CHARACTERS, chr(PADDING + 1)) + digits
-    # (characters,), read-only since a word's ids are shared by all its tokens
+    # (characters,), read-only, since all tokens of a word share it
     return numpy.frombuffer(padded.encode("utf-16-le"), dtype=ID_TYPE)
 
 
@@ -87,25 +86,28 @@ class CharacterMapper:
     """
     Maps words to character ids, as the published models were trained on them.
 
-    A word is its UTF-8 bytes between a begin-word and an end-word mark, padded to 50 ids: its
-    first 48 bytes count, a cut may fall within a character, and what UTF-8 cannot encode (lone
-    surrogates) is left out. "<S>" and "</S>" stand for the sentence marks. All ids are one higher
-    than the bytes, so that 0 can be the mask (bilm-tf, `bilm/data.py`; 1 to 261 in all).
+    A word is its UTF-8 bytes between a begin-word and an end-word mark, padded to 50 ids. Only its
+    first 48 bytes are used, even if that cuts a character, and lone surrogates are ignored. "<S>"
+    and "</S>" are the sentence marks. All ids are one higher than the bytes, so that 0 can be the
+    mask (bilm-tf, `bilm/data.py`; 1 to 261 in all).
 
-    With an alphabet, each character in it has an id of its own: 262 for the first, 263 for the
-    second, and so on. Any other is spelt by its bytes as before, so that none is unknown, and the
-    first 48 ids of a word count.
+    >>> CharacterMapper().word_ids("cab")[:7].tolist()
+    [259, 100, 98, 99, 260, 261, 261]
+
+    With an alphabet, each character in it has its own id: 262 for the first, 263 for the second,
+    and so on. Any other is spelt by its bytes as above, so that none is unknown. Only the first 48
+    ids are used.
 
     By code points, as in ELMoForManyLangs, a word is its first 48 characters. Those of the alphabet
-    have their ids, and all others one, 1. The sentence marks are "<bos>" and "<eos>". With a word
-    table, the number of the word, cut likewise, stands behind its 50 ids: its row and one, in two
-    digits to the base 2^15, of which the higher comes first.
+    have their own ids, and all others the id 1. The sentence marks are "<bos>" and "<eos>". With a
+    word table, the number of the word, cut to 48 characters, follows its 50 ids: its row plus one,
+    in two digits to the base 2^15, the higher first.
 
     # Parameters
 
     tokens_to_add : `Optional[Mapping[str, int]]`
-        Chosen tokens and the id, before the one is added, that stands for each between the word
-        marks: from 0 to 260. Ids that text does not use, 1 to 31, are best.
+        Tokens that have a single id between their word marks, as in AllenNLP's indexer: the id
+        minus one, from 0 to 260. Those that text does not use, 1 to 31, are best.
     alphabet : `str`
         The characters of an alphabet, as `read_alphabet` takes them; "" for the published scheme.
     units : `str`
@@ -115,8 +117,8 @@ class CharacterMapper:
 
     # Raises
 
-    `ValueError` when an id is out of range, for what is no alphabet or no word table, and for
-    added tokens by code points, where ids that text does not use are not known.
+    `ValueError` for an id out of range, a bad alphabet or word table, and tokens to add by code
+    points, where no id is known to be unused.
     """
 
     def __init__(
@@ -137,19 +139,28 @@ class CharacterMapper:
             self._ids = partial(_alphabet_ids, alphabet)
         self._added: dict[str, numpy.ndarray] = {}
         if tokens_to_add and units == CODE_POINTS:
-            raise ValueError(f"By code points no tokens may be added; found {len(tokens_to_add)}")
+            raise ValueError(
+                f"tokens_to_add must be empty with code points; found {len(tokens_to_add)}"
+            )
         for token, character in (tokens_to_add or {}).items():
             if not 0 <= character <= PADDING:
                 raise ValueError(
-                    f"The id of an added token must be from 0 to {PADDING}; "
+                    f"The ids of tokens_to_add must be from 0 to {PADDING}; "
                     f"{token!r} has {character}"
                 )
             self._added[token] = _frame(chr(character + 1))
 
     @classmethod
-    def of(cls, config: CharCnnConfig) -> "CharacterMapper":
-        """Returns the mapper whose ids a character encoder with these numbers takes."""
-        return cls(alphabet=config.alphabet, units=config.units, words=config.words)
+    def of(
+        cls, config: CharCnnConfig, *, tokens_to_add: Optional[Mapping[str, int]] = None
+    ) -> "CharacterMapper":
+        """Returns the mapper for a character encoder of these sizes."""
+        return cls(
+            tokens_to_add=tokens_to_add,
+            alphabet=config.alphabet,
+            units=config.units,
+            words=config.words,
+        )
 
     def word_ids(self, word: str) -> numpy.ndarray:
         """Returns the ids of a word: a read-only int16 array of shape (ids_per_word,)."""
@@ -157,18 +168,24 @@ class CharacterMapper:
 
     def sentence_ids(self, words: Iterable[str]) -> list[numpy.ndarray]:
         """Returns the ids of each word; equal words share one array. `join_ids` takes them."""
-        # the usual case has no Python of ours for each word
+        # the usual case runs no Python for each word
         return list(map(self.word_ids if self._added else self._ids, words))
 
     def batch_ids(self, sentences: Sequence[Sequence[str]]) -> torch.Tensor:
         """
         Returns the ids of sentences, padded with 0.
 
+        >>> CharacterMapper().batch_ids([["The", "bank"], ["Banks"]]).shape
+        torch.Size([2, 2, 50])
+
         # Returns
 
         `torch.Tensor`
-            int64, of shape (batch, time, ids_per_word), where time is the longest sentence's;
-            `ids_per_word` is 50, and with a word table 52.
+            int64, (batch, time, ids_per_word); `ids_per_word` is 50, and with a word table 52.
+
+        # Raises
+
+        `TypeError` for a token that is not a string.
         """
         # (batch,)
         lengths = numpy.array([len(sentence) for sentence in sentences], dtype=numpy.int64)
@@ -177,23 +194,48 @@ class CharacterMapper:
         ids = numpy.zeros((len(sentences), time, self.ids_per_word), dtype=numpy.int64)
         # (batch, time)
         is_word = numpy.arange(time) < lengths[:, None]
-        ids[is_word] = join_ids(
-            self.sentence_ids(chain.from_iterable(sentences)), ids_per_word=self.ids_per_word
-        )
+        try:
+            words = self.sentence_ids(chain.from_iterable(sentences))
+        except TypeError:
+            for number, sentence in enumerate(sentences):
+                check_tokens(sentence, f"sentences[{number}]")
+            raise
+        ids[is_word] = join_ids(words, ids_per_word=self.ids_per_word)
         return torch.from_numpy(ids)
+
+
+def check_tokens(sentence: Sequence[str], name: str) -> None:
+    """
+    Checks that a sentence is a sequence of strings; `name` is what an error calls it.
+
+    # Raises
+
+    `TypeError` that says what was found and what to do.
+    """
+    if isinstance(sentence, str):
+        raise TypeError(f"{name} must be a sequence of tokens; found a string: split it")
+    if not isinstance(sentence, Sized):
+        raise TypeError(f"{name} must be a sequence of tokens; found {type(sentence).__name__}")
+    for token in sentence:
+        if not isinstance(token, str):
+            advice = ": pass its text" if hasattr(token, "text") else ""
+            raise TypeError(
+                f"The tokens of {name} must be strings; found {type(token).__name__} "
+                f"{shown(token)}{advice}"
+            )
 
 
 def join_ids(
     words: Sequence[numpy.ndarray], *, ids_per_word: int = MAX_CHARACTERS
 ) -> numpy.ndarray:
-    """Returns the ids of words, of a `CharacterMapper`, as one: (words, ids_per_word), int16."""
-    # several times as fast as numpy.stack; an array is a buffer, as its stubs say from Python 3.12
+    """Returns the ids of words in one array: (words, ids_per_word), int16."""
+    # several times as fast as numpy.stack; from Python 3.12 the stubs say that arrays are buffers
     joined = b"".join(cast(Sequence[bytes], words))
     return numpy.frombuffer(joined, dtype=ID_TYPE).reshape(len(words), ids_per_word)
 
 
 def sentence_marks(config: CharCnnConfig) -> list[numpy.ndarray]:
-    """Returns the ids of the marks before and after a sentence, as a biLM takes them: int64."""
+    """Returns the ids of the marks before and after a sentence: int64, (ids_per_word,) each."""
     if config.units == BYTES:
         return [BOS_IDS, EOS_IDS]
     mapper = CharacterMapper.of(config)
@@ -202,8 +244,13 @@ def sentence_marks(config: CharCnnConfig) -> list[numpy.ndarray]:
 
 
 def word_numbers(ids: torch.Tensor) -> torch.Tensor:
-    """Returns the rows of words in the word table, (...), of ids, (..., 52); -1 for a mask."""
+    """Returns the rows of words in the word table, (...), from ids, (..., 52); -1 for the mask."""
     return ids[..., -2] * WORD_BASE + ids[..., -1] - 1
+
+
+def spelt_bytes(ids: Iterable[int]) -> str:
+    """Returns the characters of a word that its ids spell by their bytes."""
+    return bytes(number - 1 for number in ids if 0 < number <= 256).decode("utf-8", "ignore")
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -236,17 +283,17 @@ def _alphabet_ids(alphabet: str, word: str) -> numpy.ndarray:
 
 @lru_cache(maxsize=4)
 def _own_ids(alphabet: str) -> dict[str, str]:
-    """Returns the characters whose code points are the ids of an alphabet's."""
+    """Returns each character of an alphabet, with the character that has its id for code point."""
     return {character: chr(NUM_CHARACTERS + place) for place, character in enumerate(alphabet)}
 
 
 class _CodePoints:
-    """The ids of words by code points; made by `_code_points`, so that equal ones are one."""
+    """The ids of words by code points. Use `_code_points`, which shares equal ones."""
 
     def __init__(self, alphabet: str, words: str) -> None:
         self._made_from = alphabet, words
         own = {character: NUM_CHARACTERS + place for place, character in enumerate(alphabet)}
-        # str.translate asks for code points
+        # str.translate looks up code points
         self._ids = _OneUnknown({ord(character): chr(number) for character, number in own.items()})
         self._rows = {word: row for row, word in enumerate(words.split("\n"))} if words else None
         self._cached = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
@@ -269,7 +316,7 @@ class _CodePoints:
 
 
 class _OneUnknown(dict[int, str]):
-    """Of a character that is not in it, the id is `UNKNOWN_ID`."""
+    """A dict in which every missing character has `UNKNOWN_ID`."""
 
     def __missing__(self, key: int) -> str:
         return chr(UNKNOWN_ID)
@@ -277,5 +324,5 @@ class _OneUnknown(dict[int, str]):
 
 @lru_cache(maxsize=4)
 def _code_points(alphabet: str, words: str) -> _CodePoints:
-    # making one of a large word table takes long, and a reader's and a model's are alike
+    # a large word table takes long to build, and a reader and its model use the same one
     return _CodePoints(alphabet, words)

@@ -1,4 +1,4 @@
-"""The numbers that define a biLM, read from and written to the published `options.json` form."""
+"""The sizes of a biLM, read from and written to the published `options.json` format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from elmo_components.options import check_options
 
 ACTIVATIONS = ("relu", "tanh")
 
-# A file may say anything, and a list of its parameters is made before it is held to them.
+# A bound for untrusted files, whose parameters are listed before they are compared.
 MAX_LAYERS = 100
-# The largest number that float32 holds.
+# The largest float32.
 MAX_CLIP = 3.4028234663852886e38
 
 
@@ -40,16 +40,16 @@ class CharCnnConfig:
     activation : `str`
         "relu" or "tanh", applied after the max-pooling.
     alphabet : `str`
-        The characters with ids of their own, 262 and up; see `CharacterMapper`. "" for the
-        published scheme.
+        The characters with their own ids, 262 and up; "" for the published scheme. See
+        `CharacterMapper`.
     units : `str`
-        "bytes"; or, as in ELMoForManyLangs, "code_points". See `CharacterMapper`.
+        "bytes"; or "code_points", as in ELMoForManyLangs. See `CharacterMapper`.
     words : `str`
-        With code points, the words that have vectors of their own beside those of their
-        characters, one a line, "<oov>" for all others among them; "" for none. Without filters,
-        and an `embedding_size` of 0, words have these vectors alone.
+        With code points, a table of words that have a vector each, next to that of their
+        characters: one a line, "<oov>" for all others among them; "" for none. Without filters, and
+        with an `embedding_size` of 0, words have these vectors alone.
     word_size : `int`
-        The size of such a vector; 0 where there are none.
+        The size of such a vector; 0 without words.
     """
 
     embedding_size: int
@@ -62,12 +62,15 @@ class CharCnnConfig:
     word_size: int = 0
 
     def __post_init__(self) -> None:
+        # hashable, and equal however they were written
+        filters = tuple((width, number) for width, number in self.filters)
+        object.__setattr__(self, "filters", filters)
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"The activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}"
             )
         if read_words(self.words, units=self.units) != self.words:
-            raise ValueError("The words of a table must not end with an end of a line")
+            raise ValueError("The words of a table must not end with a line end")
         if (self.word_size > 0) != bool(self.words) or self.word_size < 0:
             raise ValueError(
                 "word_size must be 1 or more where there are words, and 0 where there are none; "
@@ -100,28 +103,28 @@ class CharCnnConfig:
 
     @property
     def num_characters(self) -> int:
-        """How many ids there are, the mask's among them: 262, and one a character more."""
+        """The number of ids, with the mask's: 262 and one for each character of the alphabet."""
         return NUM_CHARACTERS + len(self.alphabet)
 
     @property
     def num_filters(self) -> int:
-        """The number of filters of all widths: the size of what a word's characters give."""
+        """The number of filters of all widths."""
         return sum(number for _, number in self.filters)
 
     @property
     def num_words(self) -> int:
-        """How many words have vectors of their own."""
+        """The number of words in the word table."""
         return self.words.count("\n") + 1 if self.words else 0
 
     @property
     def ids_per_word(self) -> int:
-        """How many ids a word has: its 50 characters', and with words its number's digits."""
+        """The number of ids of a word: 50 for its characters, and with words 2 for its number."""
         return MAX_CHARACTERS + (WORD_DIGITS if self.words else 0)
 
     def has_projection(self, hidden_size: int) -> bool:
         """
-        Whether a word's vector is projected to `hidden_size`: in bilm-tf where the size is another,
-        in ELMoForManyLangs always.
+        Returns whether a word's vector is projected to `hidden_size`: in bilm-tf where the sizes
+        differ, in ELMoForManyLangs always.
         """
         return self.units == CODE_POINTS or self.num_filters != hidden_size
 
@@ -140,8 +143,8 @@ class LstmConfig:
     num_layers : `int`
         1 or more.
     cell_clip, projection_clip : `Optional[float]`
-        The memory cell, and the projected output, are held within plus and minus this value;
-        `None` leaves them free.
+        The memory cell, and the projected output, are clipped to plus and minus this value; `None`
+        for no clipping.
     skip_connections : `bool`
         Whether each layer but the first adds its input to its output.
     """
@@ -161,20 +164,20 @@ class LstmConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value <= MAX_CLIP:
                 raise ValueError(
-                    f"{name} must be above 0 and finite, or absent for none; found {value!r}"
+                    f"{name} must be above 0 and finite, or absent for no clipping; found {value!r}"
                 )
 
 
 @dataclass(frozen=True)
 class ElmoConfig:
-    """A biLM's numbers: its character encoder and its LSTMs."""
+    """The sizes of a biLM: of its character encoder and of its LSTMs."""
 
     char_cnn: CharCnnConfig
     lstm: LstmConfig
 
     @property
     def num_layers(self) -> int:
-        """The number of layers of vectors of a token: the character encoder's and each LSTM's."""
+        """The number of layers of vectors: the character encoder's and one for each LSTM layer."""
         return self.lstm.num_layers + 1
 
     @property
@@ -185,10 +188,10 @@ class ElmoConfig:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "ElmoConfig":
         """
-        Returns the numbers of a published `options.json`, as bilm-tf and AllenNLP have it.
+        Returns the sizes in a published `options.json`, as bilm-tf and AllenNLP have it.
 
-        Other keys than "char_cnn" and "lstm" at the top level say how the biLM was trained and
-        are passed over; within these two sections an unknown key is an error.
+        It reads the sections "char_cnn" and "lstm", where an unknown key is an error, and ignores
+        all others, which say how the biLM was trained.
 
         # Raises
 
@@ -219,8 +222,8 @@ class ElmoConfig:
 
     def to_options(self) -> dict[str, Any]:
         """
-        Returns the numbers in the form of a published `options.json`, for inference. What no
-        published one has, an alphabet, code points or words, stands in `char_cnn` where it is.
+        Returns the sizes in the format of a published `options.json`, for inference; an alphabet,
+        code points and words, which no published one has, are keys of `char_cnn`.
         """
         cnn = self.char_cnn
         beyond_published: dict[str, Any] = {

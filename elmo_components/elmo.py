@@ -1,5 +1,6 @@
 """ELMo: a biLM whose layers are mixed into one or more vectors a token."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Optional, TypedDict, Union
@@ -21,18 +22,14 @@ from elmo_components.modules.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]
 
-# Words computed at once where they are no sentence.
-WORDS = 1024
-
 
 class ElmoOutput(TypedDict):
     """
-    What `Elmo` returns, under the keys of AllenNLP's.
+    What `Elmo` returns, with AllenNLP's keys.
 
-    - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked;
-    - `mask`: (..., time), bool;
-    - `state`: `LstmState`, to go on from where this batch ended; `None` where layers came from a
-      `LayerCache`, which keeps none.
+    - `elmo_representations`: a list of (..., time, 2 * hidden_size), 0 where masked.
+    - `mask`: (..., time), bool.
+    - `state`: `LstmState` after this batch; `None` with a `LayerCache`, which stores none.
     """
 
     elmo_representations: list[torch.Tensor]
@@ -42,45 +39,46 @@ class ElmoOutput(TypedDict):
 
 class Elmo(nn.Module):
     """
-    Embeddings from a language model (Peters et al. 2018): for each token, weighted means of the
-    layers of a biLM. A sentence's vectors depend on that sentence alone.
+    Embeddings from a language model: for each token, weighted means of the layers of a biLM.
+
+    Peters et al. 2018. A sentence's vectors depend on that sentence alone.
 
     # Parameters
 
     config : `ElmoConfig`
-        The biLM's sizes.
+        The sizes of the biLM.
     num_output_representations : `int`
-        How many differently weighted means to return.
+        The number of differently weighted means to return.
     dropout : `float`
-        The probability that an element of a mean is 0, in training.
+        In training, the probability that an element of a mean is 0.
     do_layer_norm : `bool`
         See `ScalarMix`.
     scalar_mix_parameters : `Optional[Sequence[float]]`
         Fixed weights, before the softmax, one a layer; `None` for trained ones.
     keep_sentence_boundaries : `bool`
-        Whether the vectors of the sentence marks are kept, one before each sentence and one after.
+        Whether to return the vectors of the sentence marks too, one before each sentence and one
+        after.
     requires_grad : `bool`
-        Whether the biLM is trained too, and not the mix alone.
+        Whether to train the biLM too, and not the mix alone.
     recurrent_dropout : `float`
         See `ElmoLstm`.
     precision : `str`
-        "float32"; or, for a frozen biLM, "bfloat16" or "int8": the least that will do in the LSTMs,
-        computed by what is fastest on this machine among what is precise enough. Weights stay
-        float32.
+        "float32"; or, for a frozen biLM, "bfloat16" or "int8" to compute the LSTMs with where that
+        is faster on this machine. Weights stay float32.
     word_cache_size : `int`
-        How many words' vectors the character encoder keeps while it is frozen; 0 for none. At the
-        published size a word takes 2 kB.
+        How many word vectors the frozen character encoder caches; 0 for none. At the published size
+        a word takes 2 kB.
     recompute_gates : `bool`
-        For a biLM that is trained: whether its backward pass computes the gates anew, which spares
-        memory and costs time. See `ElmoLstm`.
+        For a biLM that is trained: whether the backward pass recomputes the gates, to save memory
+        at the cost of time. See `ElmoLstm`.
     layer_cache : `Optional[LayerCache]`
-        For a frozen biLM: where the layers of sentences without a state are kept, so that each is
+        For a frozen biLM: a cache of the layers of sentences without a state, so that each is
         computed once; `None` to compute them each time. The mixes are trained all the same.
 
     # Raises
 
-    `ValueError` for a number out of range, and for a light precision, or a cache of layers, of a
-    biLM that is trained.
+    `ValueError` for a number out of range, and for another precision than "float32", or a layer
+    cache, with a biLM that is trained.
     """
 
     def __init__(
@@ -106,13 +104,13 @@ class Elmo(nn.Module):
             )
         if layer_cache is not None and (requires_grad or recurrent_dropout > 0.0):
             raise ValueError(
-                "Layers can be kept only while they do not change: requires_grad must be false and "
-                f"recurrent_dropout 0; found {requires_grad} and {recurrent_dropout}"
+                "With a layer_cache requires_grad must be false and recurrent_dropout 0; "
+                f"found {requires_grad} and {recurrent_dropout}"
             )
-        if num_output_representations < 1:
-            raise ValueError(
-                f"num_output_representations must be 1 or more; found {num_output_representations}"
-            )
+        number = num_output_representations
+        if number < 1:
+            raise ValueError(f"num_output_representations must be 1 or more; found {number}")
+        weights = scalar_mix_parameters
         self.config = config
         self.keep_sentence_boundaries = keep_sentence_boundaries
         self.bilm = BiLm(
@@ -123,12 +121,8 @@ class Elmo(nn.Module):
             recompute_gates=recompute_gates,
         ).requires_grad_(requires_grad)
         self.scalar_mixes = nn.ModuleList(
-            ScalarMix(
-                config.num_layers,
-                do_layer_norm=do_layer_norm,
-                fixed_weights=scalar_mix_parameters,
-            )
-            for _ in range(num_output_representations)
+            ScalarMix(config.num_layers, do_layer_norm=do_layer_norm, fixed_weights=weights)
+            for _ in range(number)
         )
         self.dropout = nn.Dropout(dropout)
         self.layer_cache = layer_cache
@@ -146,25 +140,25 @@ class Elmo(nn.Module):
         scalar_mix_parameters: Optional[Sequence[float]] = None,
         keep_sentence_boundaries: bool = False,
         requires_grad: bool = False,
+        recurrent_dropout: float = 0.0,
         precision: str = "float32",
         word_cache_size: int = CACHE_SIZE,
+        recompute_gates: bool = False,
         layer_cache: Optional[LayerCache] = None,
     ) -> "Elmo":
         """
-        Returns an ELMo with the biLM that is stored at `path`, in evaluation mode.
+        Returns an ELMo with the biLM stored at `path`, in evaluation mode.
 
         # Parameters
 
         path : `Union[str, os.PathLike]`
-            A .safetensors file of this package, an HDF5 file of weights, a folder that holds
-            options and weights, or an AllenNLP archive; an `https://` address of one of these; or a
-            name: "english", which comes with the package, or AllenNLP's "small", "medium",
-            "original", "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
+            A .safetensors file of this package, an HDF5 file of weights, a folder with options and
+            weights, or an AllenNLP archive; an `https://` address of one of these; or a name:
+            "english", which comes with the package, or AllenNLP's "small", "medium", "original",
+            "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
         options : `Union[Mapping, str, os.PathLike, None]`
-            The contents of the `options.json` of HDF5 weights or of an archive that does not say
-            them, or where it is; `None` when it stands beside them.
-
-        The other parameters are the constructor's.
+            The contents, or the path, of the `options.json` of HDF5 weights or of an archive
+            without it; `None` if it is next to them. The other parameters are the constructor's.
 
         # Raises
 
@@ -184,21 +178,17 @@ class Elmo(nn.Module):
             scalar_mix_parameters=scalar_mix_parameters,
             keep_sentence_boundaries=keep_sentence_boundaries,
             requires_grad=requires_grad,
+            recurrent_dropout=recurrent_dropout,
             precision=precision,
             word_cache_size=word_cache_size,
+            recompute_gates=recompute_gates,
             layer_cache=layer_cache,
         )
         elmo.load_checkpoint(checkpoint)
         return elmo.eval()
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """
-        Copies a checkpoint's tensors, but for a softmax, into the biLM.
-
-        # Raises
-
-        `CheckpointError` that lists every name missing or left over and every other shape.
-        """
+        """Copies a checkpoint's tensors into the biLM. See `BiLm.load_checkpoint`."""
         self.bilm.load_checkpoint(checkpoint)
 
     def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> ElmoOutput:
@@ -208,14 +198,21 @@ class Elmo(nn.Module):
         character_ids : `torch.Tensor`
             int64, (..., time, 50), padded with 0, without sentence marks.
         state : `Optional[LstmState]`
-            Where each sentence goes on from; `None`, for zeros, makes its vectors its own alone.
+            Each sentence's initial state, from an earlier output; `None` for zeros.
 
         # Raises
 
-        `ValueError` for ids out of range, a wrong shape, or a word after padding.
+        `ValueError` for ids out of range or of another spelling, a wrong shape, or a word after
+        padding.
         """
+        if character_ids.dim() < 2:
+            raise ValueError(
+                f"Character ids must be of shape (..., time, {self.config.char_cnn.ids_per_word}); "
+                f"found {tuple(character_ids.shape)}"
+            )
         *leading, time, characters = character_ids.shape
-        sentences = character_ids.reshape(-1, time, characters)
+        # no -1: there may be no words
+        sentences = character_ids.reshape(math.prod(leading), time, characters)
         if self.layer_cache is not None and state is None and has_fixed_layers(self.bilm):
             layers, mask = self.layer_cache.layers(sentences, self.bilm)
         else:
@@ -240,18 +237,21 @@ class Elmo(nn.Module):
         *,
         layers: str = "all",
         batch_size: int = 32,
+        tokens_to_add: Optional[Mapping[str, int]] = None,
     ) -> list[numpy.ndarray]:
         """
-        Embeds tokenised sentences, without dropout, in batches of sentences of like length.
+        Embeds tokenised sentences, without dropout, in batches of sentences of similar length.
 
         # Parameters
 
         sentences : `Sequence[Sequence[str]]`
             Each a sequence of tokens; it may be empty.
         layers : `str`
-            "all", "mean" (all layers weighted alike) or "top".
+            "all", "mean" (all layers weighted equally) or "top".
         batch_size : `int`
-            How many sentences are computed at once; fewer of those beyond 62 tokens.
+            The number of sentences computed at once; fewer if they have more than 62 tokens.
+        tokens_to_add : `Optional[Mapping[str, int]]`
+            As for the indexer that the model was trained with. See `CharacterMapper`.
 
         # Returns
 
@@ -259,19 +259,8 @@ class Elmo(nn.Module):
             For each sentence float32 of shape (num_layers, tokens, 2 * hidden_size) for "all",
             else (tokens, 2 * hidden_size).
         """
-        return embed_sentences(
-            self.bilm, self._characters, sentences, layers=layers, batch_size=batch_size
-        )
-
-    def remember(self, words: Sequence[str]) -> None:
-        """
-        Computes words' vectors, which the character encoder keeps for later where it is frozen and
-        on a CPU: as many as `word_cache_size`. What is embedded stays the same.
-        """
-        with torch.no_grad():
-            for start in range(0, len(words), WORDS):
-                ids = self._characters.batch_ids([words[start : start + WORDS]])
-                self.bilm.char_cnn(ids.to(next(self.bilm.parameters()).device))
+        mapper = self._mapper(tokens_to_add)
+        return embed_sentences(self.bilm, mapper, sentences, layers=layers, batch_size=batch_size)
 
     def embed_stream(
         self,
@@ -280,33 +269,32 @@ class Elmo(nn.Module):
         layers: str = "all",
         batch_size: int = 32,
         window: int = WINDOW,
+        tokens_to_add: Optional[Mapping[str, int]] = None,
     ) -> Iterator[numpy.ndarray]:
         """
-        Embeds a corpus of any size as it is read: the vectors of `embed`, one sentence after the
-        other, in memory that does not grow.
+        Embeds a corpus of any size while it is read, in bounded memory.
 
-        An error in reading comes through after the vectors of the sentences before it.
+        An error in reading is raised after the vectors of the sentences before it.
 
         # Parameters
 
         sentences : `Iterable[Sequence[str]]`
             As for `embed`, and read once.
-        layers : `str`
-            See `embed`.
-        batch_size : `int`
+        layers, batch_size, tokens_to_add
             See `embed`.
         window : `int`
-            About how many tokens are read ahead, to find sentences of like length among them.
-
-        # Returns
-
-        `Iterator[numpy.ndarray]`
+            About how many tokens are read ahead, to batch sentences of similar length.
         """
         return embed_stream(
             self.bilm,
-            self._characters,
+            self._mapper(tokens_to_add),
             sentences,
             layers=layers,
             batch_size=batch_size,
             window=window,
         )
+
+    def _mapper(self, tokens_to_add: Optional[Mapping[str, int]]) -> CharacterMapper:
+        if not tokens_to_add:
+            return self._characters
+        return CharacterMapper.of(self.config.char_cnn, tokens_to_add=tokens_to_add)

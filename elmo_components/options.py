@@ -1,4 +1,4 @@
-"""The published `options.json`: what its sections must and may have."""
+"""Validates the sections of a published `options.json`."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from elmo_components.alphabet import (
 
 logger = logging.getLogger(__name__)
 
-# How many mistakes an error lists.
+# The number of problems that an error lists.
 MAX_PROBLEMS = 100
 
 _NUMBER = (int, float, type(None))
@@ -47,7 +47,7 @@ _LSTM_KEYS: dict[str, Any] = {
 
 
 class Options(NamedTuple):
-    """What of an `options.json` says how a biLM is built, found to be usable."""
+    """The valid sections of an `options.json`, and the texts in them."""
 
     char_cnn: Mapping[str, Any]
     embedding: Mapping[str, Any]
@@ -129,7 +129,7 @@ def _read_units(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
     units = char_cnn.get("units", BYTES)
     if units in UNITS:
         return str(units)
-    # another type is among the problems already
+    # a wrong type is reported already
     if isinstance(units, str):
         problems.append(f"char_cnn.units must be one of {', '.join(UNITS)}; found {shown(units)}")
     return BYTES
@@ -143,7 +143,7 @@ def _read_text(
     problems: list[str],
 ) -> str:
     text = char_cnn.get(key, "")
-    # another type is among the problems already
+    # a wrong type is reported already
     if isinstance(text, str):
         try:
             return read(text, units=units)
@@ -160,16 +160,15 @@ def _check_character_numbers(char_cnn: Mapping[str, Any], wanted: int, problems:
         )
     number = char_cnn.get("n_characters", wanted)
     if wanted == NUM_CHARACTERS and number == wanted - 1:
-        # the commonest slip with bilm-tf: its training wants 261, everything after it 262,
-        # and the weights are the same
+        # a common mistake with bilm-tf, which needs 261 to train and 262 for all else
         logger.warning(
-            "char_cnn.n_characters is %d, as bilm-tf's training writes it; it is read as %d, "
-            "which is what the same weights need at inference",
+            "char_cnn.n_characters is %d, as in bilm-tf's training. It is read as %d, which the "
+            "same weights need at inference",
             number,
             wanted,
         )
     elif number != wanted:
         problems.append(
-            f"char_cnn.n_characters must be {wanted}; found {number!r}: it is {NUM_CHARACTERS} and "
-            f"the number of characters in char_cnn.alphabet, {wanted - NUM_CHARACTERS}"
+            f"char_cnn.n_characters must be {wanted}; found {number!r}. It is {NUM_CHARACTERS} "
+            f"plus the number of characters in char_cnn.alphabet, {wanted - NUM_CHARACTERS}"
         )

@@ -2,6 +2,9 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy
 import pytest
@@ -112,7 +115,7 @@ def test_the_marks_of_a_sentence_are_int64_as_a_batch_is() -> None:
 
 
 def test_what_is_no_string_is_an_error() -> None:
-    with pytest.raises(TypeError, match="A word must be a string; found 7"):
+    with pytest.raises(TypeError, match="must be strings; found int 7"):
         CharacterMapper().batch_ids([["a", 7]])
 
 
@@ -181,7 +184,7 @@ def test_what_is_not_of_an_alphabet_keeps_its_ids() -> None:
         ids_by_hand("</S>"),
         [259, 262, 98, 260] + [261] * 46,
     ]
-    with pytest.raises(TypeError, match="A word must be a string; found 7"):
+    with pytest.raises(TypeError, match="must be strings; found int 7"):
         mapper.batch_ids([["a", 7]])  # type: ignore[list-item]
 
 
@@ -203,3 +206,16 @@ def test_the_largest_alphabet_fits_the_ids() -> None:
     assert CharacterMapper(alphabet=largest).word_ids(largest[-1])[1] == 32_766
     with pytest.raises(ValueError, match="at most 32505 characters; found 32506"):
         CharacterMapper(alphabet=largest + "a")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "message"),
+    [
+        (["a", ["b"]], r"The tokens of sentences\[1\] must be strings; found list \['b'\]"),
+        ([Path("b")], r"found PosixPath PosixPath\('b'\)|found WindowsPath"),
+        ([SimpleNamespace(text="b")], "found SimpleNamespace .*: pass its text"),
+    ],
+)
+def test_what_is_no_sentence_is_named(sentence: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        CharacterMapper().batch_ids([["a"], sentence])

@@ -144,3 +144,14 @@ def test_a_config_is_checked_when_it_is_made() -> None:
         CharCnnConfig(4, ((1, 2),), 1, "relu", "中 国")
     with pytest.raises(ValueError, match="hidden_size must be 1 or more"):
         LstmConfig(0, 1, 1, None, None, True)
+
+
+def test_filters_given_as_lists_make_the_same_config(options: dict) -> None:
+    config = ElmoConfig.from_options(options).char_cnn
+    listed = CharCnnConfig(
+        config.embedding_size,
+        [list(pair) for pair in config.filters],  # type: ignore[arg-type, misc]
+        config.num_highway_layers,
+        config.activation,
+    )
+    assert listed == config and hash(listed) == hash(config)

@@ -227,21 +227,6 @@ def test_words_are_mapped_by_the_models_own_alphabet(tiny: Elmo) -> None:
     torch.testing.assert_close(torch.from_numpy(vectors), layers.detach())
 
 
-def test_words_that_are_remembered_are_not_computed_again(
-    tiny: Elmo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (expected,) = tiny.embed(SENTENCES[:1])
-    tiny.bilm.char_cnn.clear_cache()
-    tiny.remember(SENTENCES[0])
-    tiny.embed([[]])
-    monkeypatch.setattr(tiny.bilm.char_cnn, "_computed", None)
-    assert_close(tiny.embed(SENTENCES[:1])[0], expected, 1e-6)
-    # what is forgotten is
-    tiny.bilm.char_cnn.clear_cache()
-    with pytest.raises(TypeError, match="not callable"):
-        tiny.embed(SENTENCES[:1])
-
-
 def with_layer_cache(folder: Path, **settings: Any) -> tuple[Elmo, Elmo]:
     """Returns an ELMo that keeps layers, and one that does not."""
     kept = Elmo.from_pretrained(folder, layer_cache=LayerCache(10**6), **settings)
@@ -328,3 +313,108 @@ def test_layers_of_a_bilm_that_is_trained_cannot_be_kept(
 ) -> None:
     with pytest.raises(ValueError, match="requires_grad must be false and recurrent_dropout 0"):
         Elmo(tiny_config, layer_cache=LayerCache(1), **settings)
+
+
+@pytest.mark.parametrize("sentences", [[], [[]], [[], []]])
+def test_sentences_without_tokens_have_vectors_of_that_shape(
+    tiny_folder: Path, sentences: list[list[str]]
+) -> None:
+    for elmo in with_layer_cache(tiny_folder):
+        output = elmo(ids(sentences))
+        assert output["elmo_representations"][0].shape == (len(sentences), 0, 16)
+        assert output["mask"].shape == (len(sentences), 0)
+        assert elmo(ids(sentences)[None])["mask"].shape == (1, len(sentences), 0)
+        assert [vectors.shape for vectors in elmo.embed(sentences)] == [(3, 0, 16)] * len(sentences)
+
+
+def test_ids_of_one_axis_are_refused(tiny: Elmo) -> None:
+    with pytest.raises(ValueError, match=r"of shape \(\.\.\., time, 50\); found \(50,\)"):
+        tiny(ids()[0, 0])
+
+
+def test_a_model_without_memory_is_whole_once_weights_are_loaded(tiny: Elmo) -> None:
+    elmo = Elmo(tiny.config).to("meta").to_empty(device="cpu")
+    for tensor in (*elmo.parameters(), *elmo.buffers()):
+        # what memory may hold
+        tensor.data.fill_(7)
+    elmo.load_state_dict(tiny.state_dict())
+    assert_close(elmo.eval().embed(SENTENCES)[0], tiny.embed(SENTENCES)[0], 1e-6)
+
+
+def test_fixed_weights_can_be_set_again(tiny: Elmo) -> None:
+    elmo = (
+        Elmo(tiny.config, scalar_mix_parameters=[1.0, 2.0, 3.0]).to("meta").to_empty(device="cpu")
+    )
+    (mix,) = elmo.scalar_mixes
+    mix.reset_parameters()
+    assert mix.weights.tolist() == [1.0, 2.0, 3.0] and mix.gamma.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_bilm_of_half_precision_fits_float32_mixes(tiny: Elmo, dtype: torch.dtype) -> None:
+    expected = tiny(ids())["elmo_representations"][0]
+    tiny.bilm.to(dtype)
+    try:
+        found = tiny(ids())["elmo_representations"][0]
+    except RuntimeError as error:
+        if dtype == torch.float16 and "not implemented for 'Half'" in str(error):
+            pytest.skip("this torch has no float16 on the CPU")
+        raise
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.skipif(not hasattr(torch, "set_default_device"), reason="since torch 2.0")
+def test_another_default_device_changes_nothing(tiny_folder: Path) -> None:
+    for elmo in with_layer_cache(tiny_folder):
+        elmo.train().dropout.p = 0.0
+        expected, batch = elmo(ids())["elmo_representations"][0], ids()
+        torch.set_default_device("meta")
+        try:
+            # both from the caches and without them
+            for _ in range(2):
+                found = elmo(batch)["elmo_representations"][0]
+                elmo.bilm.char_cnn.clear_cache()
+            embedded = elmo.embed(SENTENCES, layers="mean")
+        finally:
+            torch.set_default_device(None)
+        assert_close(found, expected, 1e-6)
+        assert_close(embedded[0], expected[0].detach().numpy(), 1e-6)
+
+
+def test_training_settings_reach_a_pretrained_model(tiny_folder: Path) -> None:
+    elmo = Elmo.from_pretrained(tiny_folder, recurrent_dropout=0.3, recompute_gates=True)
+    assert elmo.bilm.lstm.recurrent_dropout == 0.3 and elmo.bilm.lstm.recompute_gates
+
+
+class Tagger(torch.nn.Module):
+    """A model that holds an ELMo."""
+
+    def __init__(self, elmo: Elmo) -> None:
+        super().__init__()
+        self.elmo = elmo
+        self.top = torch.nn.Linear(16, 2)
+
+    def forward(self, character_ids: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.top(self.elmo(character_ids)["elmo_representations"][0]))
+
+
+@pytest.mark.skipif(
+    not hasattr(getattr(torch, "compiler", None), "is_compiling"), reason="since torch 2.1"
+)
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_compiled_model_computes_the_same(tiny: Elmo, requires_grad: bool) -> None:
+    tiny.bilm.requires_grad_(requires_grad)
+    tagger = Tagger(tiny)
+    # this backend needs no C++ compiler
+    compiled = torch.compile(tagger, backend="aot_eager")
+    for sentences in (SENTENCES, SENTENCES[:1], SENTENCES):
+        gradients = []
+        for model in (tagger, compiled):
+            tagger.zero_grad()
+            output = model(ids(sentences))
+            output.pow(2).sum().backward()
+            gradients.append([p.grad for p in tagger.parameters() if p.grad is not None])
+        torch.testing.assert_close(output, tagger(ids(sentences)), rtol=0.0, atol=1e-5)
+        for found, expected in zip(*gradients):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        assert len(gradients[0]) == len(gradients[1]) > 3

@@ -1,50 +1,96 @@
-"""Whether weights are those that something was made from: in this process, or in a file."""
+"""Which weights a cached result was computed with, and whether they have changed since."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 import torch
+from torch import nn
 
-__all__ = ["Fingerprint", "digest"]
+__all__ = ["Fingerprint", "digest", "frozen_weights"]
 
-# How many numbers of each weight are compared, at equal steps: an assignment through `.data`, as
-# AllenNLP's moving averages make it, leaves no other trace.
-SAMPLES = 64
+# How many numbers of each weight are compared. An assignment through `.data`, as AllenNLP's moving
+# averages make it, leaves no other trace.
+SAMPLES = 128
+# Steps by the golden ratio spread over all columns, however many samples are taken.
+GOLDEN_RATIO = 0.6180339887498949
+
+
+def frozen_weights(modules: Iterable[nn.Module]) -> Optional[list[torch.Tensor]]:
+    """
+    Returns all parameters of some modules, or `None` where results of theirs must not be cached.
+
+    That is: with a gradient, within autocast, for a module with hooks or buffers (as
+    `torch.nn.utils.prune` and the older `weight_norm` add) or with parametrizations, and within
+    `torch.func.functional_call` or a replica of `DataParallel`, whose weights are no parameters.
+
+    # Parameters
+
+    modules : `Iterable[nn.Module]`
+        The modules, each of which counts without its submodules.
+    """
+    weights: list[torch.Tensor] = []
+    for module in modules:
+        if module._forward_pre_hooks or module._forward_hooks or module._buffers:
+            return None
+        if "parametrizations" in module._modules:
+            return None
+        # torch 1.12 replaces the attribute alone in a functional call
+        found = (getattr(module, name) for name in module._parameters)
+        weights += [weight for weight in found if weight is not None]
+    # the first comparison is much the faster
+    are_parameters = (type(w) is nn.Parameter or isinstance(w, nn.Parameter) for w in weights)
+    if not weights or not all(are_parameters):
+        return None
+    if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
+        return None
+    return None if _is_autocast() else weights
 
 
 class Fingerprint:
     """
-    What tells some weights from others and from themselves after a change: the tensors, their
-    memory, PyTorch's count of changes in place, and a sample of the numbers. It misses an
-    assignment through `.data` that leaves all the sampled numbers as they were.
+    Recognises weights, and sees whether they have changed: by the tensors, their memory, PyTorch's
+    count of changes in place, and a sample of the numbers.
+
+    It misses an assignment through `.data` that leaves all sampled numbers as they were: one of
+    fewer than about a fiftieth of a large weight's rows or columns.
 
     # Parameters
 
     weights : `Sequence[torch.Tensor]`
-        They are held on to, so that no other tensor can take their place in memory.
+        The fingerprint holds references, so that no other tensor can take their memory.
     """
 
     def __init__(self, weights: Sequence[torch.Tensor]) -> None:
         self._weights = list(weights)
-        self._marks = [_mark(weight) for weight in weights]
-        self._samples = [_sample(weight).clone() for weight in weights]
+        self._versions = [_version(weight) for weight in weights]
+        self._places = [_sampled_places(weight) for weight in weights]
+        self._samples = self._sample(weights)
 
     def fits(self, weights: Sequence[torch.Tensor]) -> bool:
         """Returns whether `weights` are the same, unchanged."""
         return (
             len(weights) == len(self._weights)
             and all(weight is mine for weight, mine in zip(weights, self._weights))
-            and [_mark(weight) for weight in weights] == self._marks
-            and all(
-                torch.equal(_sample(weight), sample)
-                for weight, sample in zip(weights, self._samples)
-            )
+            and [_version(weight) for weight in weights] == self._versions
+            and torch.equal(self._sample(weights), self._samples)
         )
+
+    def _sample(self, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+        if not weights:
+            return torch.empty(0, device="cpu")
+        with torch.no_grad():
+            # (samples of all weights,)
+            return torch.cat(
+                [
+                    torch.take(weight, places).to(weights[0].device)
+                    for weight, places in zip(weights, self._places)
+                ]
+            )
 
 
 def digest(weights: Sequence[torch.Tensor]) -> str:
-    """Returns the SHA-256 of each weight's type, shape and numbers, as hexadecimal digits."""
+    """Returns the SHA-256 of each weight's dtype, shape and numbers, in hexadecimal."""
     found = hashlib.sha256()
     for weight in weights:
         found.update(f"{weight.dtype} {tuple(weight.shape)} ".encode())
@@ -52,12 +98,30 @@ def digest(weights: Sequence[torch.Tensor]) -> str:
     return found.hexdigest()
 
 
-def _mark(weight: torch.Tensor) -> tuple:
+def _version(weight: torch.Tensor) -> tuple:
     # a tensor made in inference mode counts no changes
-    version: Optional[int] = None if weight.is_inference() else weight._version
-    return weight.data_ptr(), version, weight.dtype, weight.shape, weight.device
+    changes: Optional[int] = None if weight.is_inference() else weight._version
+    return weight.data_ptr(), changes, weight.dtype, weight.shape, weight.device
 
 
-def _sample(weight: torch.Tensor) -> torch.Tensor:
-    # (about SAMPLES,)
-    return weight.detach().reshape(-1)[:: max(1, weight.numel() // SAMPLES)]
+def _sampled_places(weight: torch.Tensor) -> torch.Tensor:
+    """Returns the flat indices to compare, (samples,): all, or some in each part of both axes."""
+    number = weight.numel()
+    if number <= SAMPLES:
+        return torch.arange(number, device=weight.device)
+    columns = number // weight.size(0)
+    # (samples,)
+    steps = torch.arange(SAMPLES, device=weight.device, dtype=torch.float64)
+    if weight.dim() == 1:
+        return (steps * (number / SAMPLES)).long()
+    rows = (steps * (weight.size(0) / SAMPLES)).long()
+    return rows * columns + (steps * GOLDEN_RATIO % 1.0 * columns).long()
+
+
+def _is_autocast() -> bool:
+    # torch 2.4 gave the first one its argument and deprecated the second
+    try:
+        on_cpu = torch.is_autocast_enabled("cpu")
+    except TypeError:
+        on_cpu = torch.is_autocast_cpu_enabled()
+    return on_cpu or torch.is_autocast_enabled()

@@ -1,26 +1,31 @@
-"""Sentences to vectors, in batches of sentences of like length: a list, or a stream of any size."""
+"""Sentences to vectors, in batches of sentences of similar length: a list, or a stream."""
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import numpy
 import torch
 from torch import nn
 
-from elmo_components.characters import CharacterMapper
+from elmo_components.alphabet import MARKS
+from elmo_components.characters import CharacterMapper, check_tokens
 from elmo_components.modules.bilm import BiLm
 
-__all__ = ["WINDOW", "embed_sentences", "embed_stream"]
+__all__ = ["LAYERS", "WINDOW", "check_layers", "embed_sentences", "embed_stream"]
 
 LAYERS = ("all", "mean", "top")
 
-# The marks at both ends of each sentence.
-MARKS = 2
-# A batch holds this many steps for each of its sentences at most, so that few long sentences are
+# The bound on the steps of a batch, for each sentence of `batch_size`: fewer long sentences are
 # computed at once.
 STEPS_A_SENTENCE = 64
-# Tokens whose vectors wait for their turn: 100 MB of all layers of the original ELMo.
+# The number of tokens read ahead: their vectors take 100 MB for all layers of the original ELMo.
 WINDOW = 8192
+
+# How many calls of `_evaluating` each module is in, and its mode before the first of them.
+_evaluated: "WeakKeyDictionary[nn.Module, tuple[int, bool]]" = WeakKeyDictionary()
+_evaluated_lock = threading.Lock()
 
 
 def embed_sentences(
@@ -32,11 +37,12 @@ def embed_sentences(
     batch_size: int,
 ) -> list[numpy.ndarray]:
     """
-    Embeds tokenised sentences. See `Elmo.embed`, which this is.
+    Embeds tokenised sentences. See `Elmo.embed`.
 
     # Raises
 
-    `TypeError` for a string in place of a sentence, and `ValueError` for other layers or sizes.
+    `TypeError` for a sentence that is not a sequence of strings, `ValueError` for other layers or
+    sizes.
     """
     _check(layers, batch_size)
     return _embed(bilm, characters, list(_checked(sentences)), layers, batch_size)
@@ -52,11 +58,11 @@ def embed_stream(
     window: int,
 ) -> Iterator[numpy.ndarray]:
     """
-    Embeds a corpus of any size, in its order. See `Elmo.embed_stream`, which this is.
+    Embeds a corpus of any size, in its order. See `Elmo.embed_stream`.
 
     # Raises
 
-    As `embed_sentences`: `ValueError` at once, `TypeError` after the vectors of what came before.
+    As `embed_sentences`: `ValueError` at once, `TypeError` after the vectors of earlier sentences.
     """
     _check(layers, batch_size)
     if window < 1:
@@ -68,28 +74,32 @@ def embed_stream(
     )
 
 
-def _check(layers: str, batch_size: int) -> None:
+def check_layers(layers: str) -> None:
+    """
+    Checks a name of layers.
+
+    # Raises
+
+    `ValueError` for another one than those of `LAYERS`.
+    """
     if layers not in LAYERS:
         raise ValueError(f"layers must be one of {', '.join(LAYERS)}; found {layers!r}")
+
+
+def _check(layers: str, batch_size: int) -> None:
+    check_layers(layers)
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more; found {batch_size}")
 
 
 def _checked(sentences: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
     for number, sentence in enumerate(sentences):
-        if isinstance(sentence, str):
-            raise TypeError(
-                f"sentences[{number}] must be a sequence of tokens; found a string: split it"
-            )
-        if not isinstance(sentence, Sized):
-            raise TypeError(
-                f"sentences[{number}] must be a sequence of tokens; found {type(sentence).__name__}"
-            )
+        check_tokens(sentence, f"sentences[{number}]")
         yield sentence
 
 
 def _windows(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
-    """Yields all sentences, as few at once as have `size` steps or more."""
+    """Yields all sentences, each time as few as have `size` steps or more."""
     window: list[Sequence[str]] = []
     steps = 0
     try:
@@ -100,7 +110,7 @@ def _windows(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Seq
                 yield window
                 window, steps = [], 0
     except Exception:
-        # it goes on its way, after the vectors of what was read before it
+        # raised again, after the vectors of the sentences before it
         yield window
         raise
     yield window
@@ -115,7 +125,7 @@ def _embed(
 ) -> list[numpy.ndarray]:
     vectors: list[numpy.ndarray] = [numpy.empty(0)] * len(sentences)
     device = next(bilm.parameters()).device
-    # no generator: what is set here must not last while a caller holds a vector
+    # not in a generator: the caller must not see evaluation mode between two vectors
     with _evaluating(bilm), torch.no_grad():
         for chosen in _batches([len(sentence) for sentence in sentences], batch_size):
             ids = characters.batch_ids([sentences[index] for index in chosen])
@@ -130,13 +140,13 @@ def _embed(
             found = batch.float().cpu().numpy()
             for row, index in enumerate(chosen):
                 tokens = slice(1, 1 + len(sentences[index]))
-                # a copy, so that the batch's memory is free
+                # a copy, so that the batch's memory is freed
                 vectors[index] = found[..., row, tokens, :].copy()
     return vectors
 
 
 def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yields the numbers of the sentences of each batch, the longest sentences first."""
+    """Yields the indices of the sentences of each batch, the longest sentences first."""
     by_length = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
     start = 0
     while start < len(by_length):
@@ -148,9 +158,20 @@ def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    training = module.training
-    module.eval()
+    """Puts a module in evaluation mode; the last thread to leave restores each submodule's mode."""
+    modules = list(module.modules())
+    with _evaluated_lock:
+        for part in modules:
+            calls, mode = _evaluated.get(part, (0, part.training))
+            _evaluated[part] = calls + 1, mode
+            part.training = False
     try:
         yield
     finally:
-        module.train(training)
+        with _evaluated_lock:
+            for part in modules:
+                calls, mode = _evaluated.pop(part)
+                if calls > 1:
+                    _evaluated[part] = calls - 1, mode
+                else:
+                    part.training = mode

@@ -1,18 +1,24 @@
-"""The bidirectional language model's body: character ids to all layers of vectors."""
+"""The bidirectional language model without its softmax: character ids to layers of vectors."""
 
 from typing import NamedTuple, Optional
 
 import torch
 from torch import nn
 
-from elmo_components.alphabet import MAX_CHARACTERS
-from elmo_components.characters import sentence_marks, word_numbers
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS
+from elmo_components.characters import UNKNOWN_ID, sentence_marks, spelt_bytes, word_numbers
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
 from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.modules.char_cnn import CACHE_SIZE, CharCnn
+from elmo_components.modules.eager import eager
 from elmo_components.modules.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput", "check_ids"]
+
+# The ids of single bytes; above them come the marks and the padding, then the alphabet's.
+BYTE_IDS = range(1, 257)
+# UTF-8 begins each character beyond ASCII with a byte from here on.
+FIRST_LEADING_BYTE_ID = 0xC2 + 1
 
 
 class BiLmOutput(NamedTuple):
@@ -37,7 +43,7 @@ class BiLmOutput(NamedTuple):
 
 class BiLm(nn.Module):
     """
-    The biLM (Peters et al. 2018, section 3.1) without its softmax: character encoder and LSTMs.
+    The biLM without its softmax: a character encoder and LSTMs (Peters et al. 2018, section 3.1).
 
     # Parameters
 
@@ -46,16 +52,12 @@ class BiLm(nn.Module):
     recurrent_dropout : `float`
         See `ElmoLstm`.
     precision : `str`
-        "float32", "bfloat16" or "int8": the least that will do in the LSTMs while nothing is
-        trained there. See `ElmoLstm`.
+        "float32", "bfloat16" or "int8". See `ElmoLstm`.
     word_cache_size : `int`
-        How many words' vectors the character encoder keeps while it is frozen. See `CharCnn`.
+        How many word vectors the frozen character encoder caches. See `CharCnn`.
     recompute_gates : `bool`
         See `ElmoLstm`.
     """
-
-    bos_ids: torch.Tensor
-    eos_ids: torch.Tensor
 
     def __init__(
         self,
@@ -78,9 +80,10 @@ class BiLm(nn.Module):
             precision=precision,
             recompute_gates=recompute_gates,
         )
-        for name, ids in zip(("bos_ids", "eos_ids"), sentence_marks(config.char_cnn)):
-            self.register_buffer(name, torch.tensor(ids), persistent=False)
+        # no buffers: they are in no checkpoint, which could not restore them
+        self._marks = [ids.tolist() for ids in sentence_marks(config.char_cnn)]
 
+    @eager
     def forward(self, character_ids: torch.Tensor, state: Optional[LstmState] = None) -> BiLmOutput:
         """
         # Parameters
@@ -89,24 +92,42 @@ class BiLm(nn.Module):
             int64, (batch, time, 50), with a word table 52, without sentence marks; a word of zeros
             is padding.
         state : `Optional[LstmState]`
-            Where each sentence goes on from; `None` for zeros.
+            Each sentence's initial state; `None` for zeros.
 
         # Raises
 
-        `ValueError` for ids out of range, a wrong shape, or a word after padding.
+        `ValueError` for ids out of range or of another spelling, a wrong shape, or a word after
+        padding.
         """
-        check_ids(character_ids, self.config.char_cnn)
-        ids, mask = self._with_boundaries(character_ids)
+        lengths, mask = self.lengths_and_mask(character_ids)
         # (batch, time + 2, hidden_size)
-        tokens = self.char_cnn(ids)
+        tokens = self.char_cnn(self._with_boundaries(character_ids, lengths))
         layers, state = self.lstm(tokens, mask, state)
         # (1, batch, time + 2, 2 * hidden_size)
         token_layer = torch.cat([tokens, tokens], dim=-1).unsqueeze(0) * mask.unsqueeze(-1)
         return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
 
+    def lengths_and_mask(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Returns the number of tokens of each sentence, (batch,), and `BiLmOutput.mask`.
+
+        # Raises
+
+        `ValueError` for ids that `forward` refuses.
+        """
+        check_ids(character_ids, self.config.char_cnn)
+        lengths = sentence_lengths((character_ids > 0).any(dim=-1))
+        # (1, time + 2)
+        steps = torch.arange(character_ids.size(1) + 2, device=lengths.device).unsqueeze(0)
+        return lengths, steps < lengths.unsqueeze(1) + 2
+
+    def mark_ids(self, device: torch.device) -> torch.Tensor:
+        """Returns the ids of the marks before and after a sentence: int64, (2, 50), or (2, 52)."""
+        return torch.tensor(self._marks, device=device)
+
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """
-        Copies a checkpoint's tensors, but for a softmax.
+        Copies a checkpoint's tensors, except for those of a softmax.
 
         # Raises
 
@@ -121,26 +142,25 @@ class BiLm(nn.Module):
             raise CheckpointError("The checkpoint does not fit: " + "; ".join(problems))
         self.load_state_dict(tensors)
 
-    def _with_boundaries(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _with_boundaries(self, character_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         batch, time, characters = character_ids.shape
-        lengths = sentence_lengths((character_ids > 0).any(dim=-1))
+        begin, end = self.mark_ids(character_ids.device)
         # (batch, time + 2, characters)
         ids = character_ids.new_zeros(batch, time + 2, characters)
-        ids[:, 0] = self.bos_ids
+        ids[:, 0] = begin
         ids[:, 1:-1] = character_ids
-        ids[torch.arange(batch, device=ids.device), lengths + 1] = self.eos_ids
-        # (batch, time + 2)
-        steps = torch.arange(time + 2, device=ids.device).unsqueeze(0)
-        return ids, steps < lengths.unsqueeze(1) + 2
+        ids[torch.arange(batch, device=ids.device), lengths + 1] = end
+        return ids
 
 
 def check_ids(character_ids: torch.Tensor, config: CharCnnConfig) -> None:
     """
-    Holds ids to what `BiLm.forward` takes, but for padding before a word.
+    Checks that a biLM can read character ids, except for a word after padding.
 
     # Raises
 
-    `ValueError` for ids out of range, another dtype, or a wrong shape.
+    `ValueError` for ids out of range, another dtype or shape, or ids that `CharacterMapper` makes
+    for another alphabet or other units.
     """
     if character_ids.dim() != 3 or character_ids.size(-1) != config.ids_per_word:
         raise ValueError(
@@ -150,11 +170,13 @@ def check_ids(character_ids: torch.Tensor, config: CharCnnConfig) -> None:
     if character_ids.dtype != torch.int64:
         raise ValueError(f"Character ids must be int64; found {character_ids.dtype}")
     if character_ids.numel() > 0:
-        _check_range("Character ids", character_ids[..., :MAX_CHARACTERS], config.num_characters)
+        characters = character_ids[..., :MAX_CHARACTERS]
+        _check_range("Character ids", characters, config.num_characters)
         if config.words:
-            # the mask has none
+            # -1 for the mask
             numbers = word_numbers(character_ids) + 1
             _check_range("Words' numbers", numbers, config.num_words + 1)
+        _check_spelling(characters, config)
 
 
 def _check_range(what: str, ids: torch.Tensor, number: int) -> None:
@@ -163,3 +185,30 @@ def _check_range(what: str, ids: torch.Tensor, number: int) -> None:
         raise ValueError(
             f"{what} must be from 0 to {number - 1}; found {least if least < 0 else most}"
         )
+
+
+def _check_spelling(ids: torch.Tensor, config: CharCnnConfig) -> None:
+    if config.units == CODE_POINTS:
+        is_foreign = (ids > UNKNOWN_ID) & (ids < BYTE_IDS.stop)
+    elif config.alphabet:
+        is_foreign = (ids >= FIRST_LEADING_BYTE_ID) & (ids < BYTE_IDS.stop)
+    else:
+        return
+    # (batch, time)
+    has_foreign = is_foreign.any(dim=-1)
+    if not bool(has_foreign.any()):
+        return
+    if config.units == CODE_POINTS:
+        raise ValueError(
+            "The model reads words by code points; found ids of bytes. Give the indexer the "
+            f"model's units, {CODE_POINTS!r}, and its alphabet"
+        )
+    # an alphabet's own characters are never spelt by their bytes
+    own = set(config.alphabet)
+    for word in ids[has_foreign].tolist():
+        spelt = own.intersection(spelt_bytes(word))
+        if spelt:
+            raise ValueError(
+                f"The model's alphabet has {min(spelt)!r}; found it spelt by its bytes. Give the "
+                "indexer the model's alphabet"
+            )

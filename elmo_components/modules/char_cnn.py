@@ -2,58 +2,68 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Optional, Union, cast
+from typing import Any, Optional, cast
 
 import numpy
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from elmo_components.alphabet import WORD_DIGITS
-from elmo_components.caching.word_cache import WordCache, is_frozen
+from elmo_components.caching.fingerprint import frozen_weights
+from elmo_components.caching.word_cache import WordCache
 from elmo_components.characters import word_numbers
 from elmo_components.config import CharCnnConfig
+from elmo_components.modules.eager import eager
 from elmo_components.modules.highway import Highway
 
 __all__ = ["CACHE_SIZE", "CharCnn"]
 
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
-# The number of word vectors to keep: 64 MB at the published 512 numbers a word.
+# The number of cached word vectors: 64 MB at the published 512 numbers a word.
 CACHE_SIZE = 1 << 15
 
-# Windows of characters computed together: on a CPU few enough for the scores of the published
-# 2,048 filters, 8 MB, to stay in its caches; elsewhere enough to fill the device.
+# Windows of characters computed at once. On a CPU the scores of the published 2,048 filters, 8 MB,
+# must fit its caches; elsewhere they must fill the device.
 _WINDOWS = 1024
 _WINDOWS_ON_DEVICE = 1 << 15
-# Beyond all characters' ids, and the largest digit of a word's number.
+# Above all characters' ids, and the largest digit of a word's number.
 _LARGEST_ID = (1 << 15) - 1
+
+
+class _Filters(nn.Conv1d):
+    """A convolution that returns its parameters: `CharCnn` computes all widths at once."""
+
+    def forward(self) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        # a call runs the hooks of `torch.nn.utils.prune` and of the older `weight_norm`
+        assert self.bias is not None
+        return self.weight, self.bias
 
 
 class CharCnn(nn.Module):
     """
-    Convolutions over a word's characters, the maximum over positions, highways, a projection
-    (Peters et al. 2018, section 3.4; Kim et al. 2016, equations 5 to 8):
+    Convolutions over a word's characters, the maximum over positions, highways, a projection.
+
+    Peters et al. 2018, section 3.4; Kim et al. 2016, equations 5 to 8:
 
         e = character_embedding[ids]
         w = concatenation over filters of activation(max over positions of convolution(e))
         w = highway(w), for each highway layer
-        w = word_embedding[word] and w after it, with a word table
-        x = projection(w), which is absent where w has the wanted size already
+        w = concatenation of word_embedding[word] and w, with a word table
+        x = projection(w), unless w has the hidden size already
 
-    The maximum runs over the padding of a word too, as in the original. A word that comes several
-    times in a batch is computed once. On a CPU, while nothing here is trained (no parameter
-    requires a gradient, or gradients are off), the vectors of words are kept for later batches.
+    The maximum includes the padding of a word, as in the original. A word that comes several times
+    in a batch is computed once. On a CPU, the vectors of words are cached for later batches while
+    the encoder is frozen: see `frozen_weights`.
 
     # Parameters
 
     config : `CharCnnConfig`
         The sizes.
     hidden_size : `int`
-        The size of a word's vector, which is one direction's of the LSTM.
+        The size of a word's vector, equal to that of one direction of the LSTM.
     cache_size : `int`
-        How many words' vectors to keep at most, the last used ones; 0 for none.
+        The number of word vectors to cache, those used last; 0 for none.
     """
 
     def __init__(
@@ -63,12 +73,12 @@ class CharCnn(nn.Module):
         self.config = config
         self._widest = max((width for width, _ in config.filters), default=1)
         self._cache: Optional[WordCache] = WordCache(cache_size) if cache_size else None
-        # the mask, id 0, has a vector that no published file holds and that is not trained
+        # the mask, id 0, has a vector that is in no published file and that is not trained
         self.character_embedding = nn.Embedding(
             config.num_characters, config.embedding_size, padding_idx=0
         )
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.embedding_size, number, width) for width, number in config.filters
+            _Filters(config.embedding_size, number, width) for width, number in config.filters
         )
         self.highways = nn.ModuleList(
             Highway(config.num_filters) for _ in range(config.num_highway_layers)
@@ -84,27 +94,24 @@ class CharCnn(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new parameters as bilm-tf does (`bilm/training.py`), which has no word table."""
+        """Draws new parameters as `bilm/training.py` of bilm-tf does."""
         with torch.no_grad():
             nn.init.uniform_(self.character_embedding.weight, -1.0, 1.0)
             self.character_embedding.weight[0] = 0.0
         if self.word_embedding is not None:
-            # of about length 1
-            nn.init.normal_(self.word_embedding.weight, std=1.0 / math.sqrt(self.config.word_size))
+            # norms of about 1
+            nn.init.normal_(self.word_embedding.weight, std=self.config.word_size**-0.5)
         for convolution, (width, _) in zip(self.convolutions, self.config.filters):
-            weight = convolution.get_parameter("weight")
+            weight, bias = convolution()
             if self.config.activation == "relu":
                 nn.init.uniform_(weight, -0.05, 0.05)
             else:
-                fan_in = width * self.config.embedding_size
-                nn.init.normal_(weight, std=1.0 / math.sqrt(fan_in))
-            nn.init.zeros_(convolution.get_parameter("bias"))
+                nn.init.normal_(weight, std=1.0 / math.sqrt(width * self.config.embedding_size))
+            nn.init.zeros_(bias)
         for highway in self.highways:
             cast(Highway, highway).reset_parameters()
         if self.projection is not None:
-            nn.init.normal_(
-                self.projection.weight, std=1.0 / math.sqrt(self.projection.in_features)
-            )
+            nn.init.normal_(self.projection.weight, std=self.projection.in_features**-0.5)
             nn.init.zeros_(self.projection.bias)
 
     def forward(self, character_ids: torch.Tensor) -> torch.Tensor:
@@ -112,8 +119,8 @@ class CharCnn(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, of shape (..., characters), from 0 and below `config.num_characters`; with a
-            word table the last two are a word's number, see `CharacterMapper`.
+            int64, (..., characters), from 0 to `config.num_characters` - 1; with a word table the
+            last two are a word's number, see `CharacterMapper`.
 
         # Returns
 
@@ -124,96 +131,72 @@ class CharCnn(nn.Module):
 
         `ValueError` for ids that are not int64, or words shorter than the widest filter.
         """
-        *leading, characters = character_ids.shape
+        *leading, characters = character_ids.shape or (0,)
         if character_ids.dtype != torch.int64 or characters < self._widest:
             raise ValueError(
                 f"Character ids must be int64, {self._widest} or more a word; "
                 f"found {character_ids.dtype}, {characters}"
             )
-        # (tokens, characters)
-        tokens = character_ids.reshape(-1, characters)
-        if torch.jit.is_tracing():
-            # a trace serves other words too, so nothing in it may rest on these
-            return self._projected(tokens, self._filtered(tokens)).reshape(*leading, -1)
-        if tokens.device.type == "cpu":
-            vectors, places = self._distinct_on_cpu(tokens)
-        else:
-            # (words, characters), where words are the different ones; (tokens,)
-            words, places = torch.unique(tokens, dim=0, return_inverse=True)
-            vectors = self._computed(words)
-        # the gradients of a frequent word's many places would be lost in a sum of autocast's type
-        wide = vectors.to(self.character_embedding.weight.dtype)
-        # (..., hidden_size)
-        return wide[places].to(vectors.dtype).reshape(*leading, vectors.size(-1))
-
-    def save_cache(self, path: Union[str, Path]) -> None:
-        """
-        Writes the word vectors held at present to `path`; see `WordCache.save`.
-
-        # Raises
-
-        `ValueError` where `cache_size` is 0.
-        """
-        self._needed_cache().save(path, list(self.parameters()))
-
-    def load_cache(self, path: Union[str, Path]) -> None:
-        """
-        Adds the word vectors of a file that `save_cache` wrote; see `WordCache.load`.
-
-        # Raises
-
-        `ValueError` where `cache_size` is 0, or the file is broken or of other weights.
-        """
-        self._needed_cache().load(path, list(self.parameters()))
+        vectors = self._vectors(character_ids.reshape(-1, characters))
+        return vectors.reshape(*leading, vectors.size(-1))
 
     def clear_cache(self) -> None:
-        """
-        Forgets all word vectors, so that what is computed next depends, to the last bit, on no
-        earlier call.
-        """
+        """Empties the cache: later results then depend, to the last bit, on no earlier call."""
         if self._cache is not None:
             self._cache = WordCache(self._cache.size)
 
-    def _needed_cache(self) -> WordCache:
-        if self._cache is None:
-            raise ValueError("The character encoder has no cache: its cache_size must be above 0")
-        return self._cache
+    @eager
+    def _vectors(self, tokens: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_tracing():
+            # a trace serves other words too, so nothing in it may depend on these
+            return self._projected(tokens, self._filtered(tokens))
+        if tokens.device.type == "cpu":
+            vectors, places = self._distinct_on_cpu(tokens)
+        else:
+            # (words, characters), the distinct ones; (tokens,)
+            words, places = torch.unique(tokens, dim=0, return_inverse=True)
+            vectors = self._computed(words)
+        # in autocast's dtype the sum of a frequent word's many gradients would be inexact
+        wide = vectors.to(self.character_embedding.weight.dtype)
+        return wide[places].to(vectors.dtype)
 
     def _distinct_on_cpu(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns (words, hidden_size), of the different ones, and each token's place therein."""
+        """Returns the vectors of distinct words, (words, hidden_size), and each token's row."""
         characters = tokens.size(1)
-        # an id out of range stays so, for the embedding to refuse
+        # an id out of range stays out of range, and the embedding refuses it
         rows = tokens.clamp(-1, _LARGEST_ID).to(torch.int16).numpy()
         numbers: dict[bytes, int] = {}
-        # a dict over rows' bytes takes a third of the time of torch.unique
+        # a dict of the rows' bytes takes a third of the time of torch.unique
         places = [
             numbers.setdefault(row, len(numbers))
             for row in rows.view(f"V{rows.itemsize * characters}").ravel().tolist()
         ]
-        weights = list(self.parameters())
 
         def compute(words: Sequence[bytes]) -> torch.Tensor:
             ids = numpy.frombuffer(b"".join(words), dtype=numpy.int16).reshape(-1, characters)
             return self._computed(torch.from_numpy(ids.astype(numpy.int64)))
 
-        if self._cache is not None and is_frozen(weights):
-            vectors = self._cache.vectors(list(numbers), weights, compute)
+        words = list(numbers)
+        # this module has no parameter of its own, and its own hooks run after `forward`
+        weights = None if self._cache is None else frozen_weights(list(self.modules())[1:])
+        if self._cache is None or weights is None:
+            vectors = compute(words)
         else:
-            vectors = compute(list(numbers))
-        return vectors, torch.tensor(places, dtype=torch.int64)
+            vectors = self._cache.vectors(words, weights, compute)
+        return vectors, torch.tensor(places, dtype=torch.int64, device=tokens.device)
 
     def _computed(self, words: torch.Tensor) -> torch.Tensor:
-        """Returns (words, hidden_size); words of like length are computed together."""
+        """Returns (words, hidden_size), and computes words of similar length together."""
         if not self.config.filters:
             return self._projected(words, self._filtered(words))
         numbered, words = words, self._characters(words)
-        # the last character fills up a word: past its first window all others are the same
+        # the last character is the padding: after its first window all others are the same
         filling = words == words[:, -1:]
         # (words,)
         lengths = words.size(1) - filling.flip(1).long().cumprod(dim=1).sum(dim=1)
         order = lengths.argsort()
         words = words[order]
-        weight = self._filter_weight()
+        weight, bias = self._filter_parameters()
         windows = _WINDOWS if words.device.type == "cpu" else _WINDOWS_ON_DEVICE
         maxima = [
             self._maxima(words[first:end], positions, weight)
@@ -222,7 +205,7 @@ class CharCnn(nn.Module):
         # (words,), each word's place in that order
         places = torch.empty_like(order)
         places[order] = torch.arange(order.numel(), device=order.device)
-        return self._projected(numbered, self._from_maxima(torch.cat(maxima))[places])
+        return self._projected(numbered, self._transformed(torch.cat(maxima) + bias)[places])
 
     def _characters(self, words: torch.Tensor) -> torch.Tensor:
         return words if self.word_embedding is None else words[:, :-WORD_DIGITS]
@@ -233,25 +216,17 @@ class CharCnn(nn.Module):
             # (words, 0)
             return self.character_embedding.weight.new_empty(words.size(0), 0)
         characters = self._characters(words)
-        return self._from_maxima(
-            self._maxima(characters, characters.size(1), self._filter_weight())
-        )
+        weight, bias = self._filter_parameters()
+        return self._transformed(self._maxima(characters, characters.size(1), weight) + bias)
 
-    def _filter_weight(self) -> torch.Tensor:
-        """All filters as one, 0 where they are narrower: (num_filters, widest * embedding_size)."""
-        return (
-            torch.cat(
-                [
-                    # (number, embedding_size, widest)
-                    nn.functional.pad(
-                        convolution.get_parameter("weight"), (0, self._widest - width)
-                    )
-                    for convolution, (width, _) in zip(self.convolutions, self.config.filters)
-                ]
-            )
-            .permute(0, 2, 1)
-            .flatten(1)
-        )
+    def _filter_parameters(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All filters as one, 0 where narrower, (num_filters, widest * embedding_size); biases."""
+        weights, biases = zip(*(convolution() for convolution in self.convolutions))
+        # (number, embedding_size, widest), each
+        padded = [
+            nn.functional.pad(weight, (0, self._widest - weight.size(2))) for weight in weights
+        ]
+        return torch.cat(padded).permute(0, 2, 1).flatten(1), torch.cat(biases)
 
     def _maxima(self, words: torch.Tensor, positions: int, weight: torch.Tensor) -> torch.Tensor:
         """Returns the filters' maxima over windows from the first `positions`."""
@@ -271,18 +246,17 @@ class CharCnn(nn.Module):
         # (words, num_filters)
         return _Maximum.apply(scores)
 
-    def _from_maxima(self, maxima: torch.Tensor) -> torch.Tensor:
-        bias = torch.cat([layer.get_parameter("bias") for layer in self.convolutions])
-        # (words, num_filters)
-        words = _ACTIVATIONS[self.config.activation](maxima + bias)
+    def _transformed(self, scores: torch.Tensor) -> torch.Tensor:
+        """Returns what the activation and the highways make of scores: (words, num_filters)."""
+        words = _ACTIVATIONS[self.config.activation](scores)
         for highway in self.highways:
             words = highway(words)
         return words
 
     def _projected(self, words: torch.Tensor, filtered: torch.Tensor) -> torch.Tensor:
-        """Returns (words, hidden_size) of words by their ids and what the filters give."""
+        """Returns (words, hidden_size) of words' ids and features, (words, num_filters)."""
         if self.word_embedding is not None:
-            # the mask has no number, and its vector does not count
+            # the mask has no number, and its vector is not used
             numbers = word_numbers(words).clamp(min=0)
             # (words, word_size + num_filters)
             filtered = torch.cat([self.word_embedding(numbers), filtered], dim=-1)
@@ -292,8 +266,8 @@ class CharCnn(nn.Module):
 
 def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, int]]:
     """
-    Cuts words, shortest first, into groups of at most so many windows, or of one word. Yields a
-    group's first word, its end, and the positions of its windows, the filling's first among them.
+    Splits words, shortest first, into groups of at most so many windows, or of one word. Yields a
+    group's first word, its end, and its number of positions, one of padding among them.
     """
     first = 0
     for end, length in enumerate(lengths):
@@ -304,7 +278,7 @@ def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, in
 
 
 class _Maximum(torch.autograd.Function):
-    """`amax(1)`, whose gradient, shared by equals too, takes half the passes over memory."""
+    """`amax(1)` with a faster gradient, which equal maxima share as there."""
 
     @staticmethod
     def forward(ctx: Any, scores: torch.Tensor) -> torch.Tensor:
@@ -314,10 +288,11 @@ class _Maximum(torch.autograd.Function):
         return maxima
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        scores, maxima = ctx.saved_tensors
+        scores, maxima = (tensor.detach() for tensor in ctx.saved_tensors)
         # (words, positions, num_filters), 1 where the maximum is
         shares = torch.empty_like(scores)
         torch.eq(scores, maxima.unsqueeze(1), out=shares)
-        return shares.mul_((gradient / shares.sum(1)).unsqueeze(1))
+        factors = (gradient / shares.sum(1)).unsqueeze(1)
+        # out of place for a second derivative
+        return shares * factors if torch.is_grad_enabled() else shares.mul_(factors)

@@ -7,13 +7,15 @@ from torch import nn
 
 __all__ = ["Highway"]
 
-# bilm-tf starts the highways mostly closed, so that words pass through at first
+# in bilm-tf the gates are mostly closed at first, so that words pass through
 CARRY_BIAS = -2.0
 
 
 class Highway(nn.Module):
     """
-    A highway layer (Srivastava et al. 2015) with the gate's sign as in bilm-tf:
+    A highway layer, with the gate's sign as in bilm-tf.
+
+    Srivastava et al. 2015:
 
         g = sigmoid(carry(x))
         y = g * relu(transform(x)) + (1 - g) * x
@@ -39,5 +41,5 @@ class Highway(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Returns the layer's output, of the same shape as `inputs`: (..., size)."""
         gate = torch.sigmoid(self.carry(inputs))
-        # the equation with one product less
+        # the equation with one product fewer
         return inputs + gate * (torch.relu(self.transform(inputs)) - inputs)

@@ -1,7 +1,6 @@
-"""The two stacks of LSTMs, one over the sentence forward and one backward, with explicit state."""
+"""Two stacks of LSTMs, forward and backward, with explicit state."""
 
-import math
-from typing import NamedTuple, Optional, cast
+from typing import NamedTuple, Optional
 
 import torch
 from torch import nn
@@ -9,23 +8,20 @@ from torch import nn
 from elmo_components.config import LstmConfig
 from elmo_components.kernels import (
     PRECISIONS,
-    DirectionWeights,
     LayerState,
     LstmCall,
     PackedWeights,
     projected_lstm,
 )
+from elmo_components.modules.direction import Direction
+from elmo_components.modules.eager import eager
 
 __all__ = ["ElmoLstm", "LstmState", "carried", "sentence_lengths"]
-
-# TensorFlow's LSTMCell adds it to the forget gate as it runs, so no published file holds it; kept
-# apart from the bias here too, what is read and written again is the same to the last bit.
-FORGET_BIAS = 1.0
 
 
 class LstmState(NamedTuple):
     """
-    What the LSTMs remember between calls, direction 0 being the forward one.
+    The state of the LSTMs between calls; direction 0 is the forward one.
 
     # Parameters
 
@@ -39,7 +35,7 @@ class LstmState(NamedTuple):
     cell: torch.Tensor
 
     def for_batch(self, batch: int) -> "LstmState":
-        """Returns the state of the first `batch` sentences, with zeros for those it has not."""
+        """Returns the state of the first `batch` sentences, padded with zeros."""
         missing = max(0, batch - self.hidden.size(2))
         return LstmState(
             *(nn.functional.pad(part[:, :, :batch], (0, 0, 0, missing)) for part in self)
@@ -48,23 +44,24 @@ class LstmState(NamedTuple):
 
 def carried(previous: Optional[LstmState], new: LstmState) -> LstmState:
     """
-    Returns the state to keep after a batch, as AllenNLP's stateful encoders keep it: detached, the
-    sentences of a larger earlier batch that this one did not reach staying as they were.
+    Returns the state to keep after a batch, detached, as AllenNLP's stateful encoders do: sentences
+    of a larger earlier batch that this one did not reach keep theirs.
     """
-    kept = LstmState(*(part.detach() for part in new))
+    detached = LstmState(*(part.detach() for part in new))
     batch = new.hidden.size(2)
     if previous is None or previous.hidden.size(2) <= batch:
-        return kept
+        return detached
     return LstmState(
-        *(torch.cat([part, old[:, :, batch:]], dim=2) for part, old in zip(kept, previous))
+        *(torch.cat([part, old[:, :, batch:]], dim=2) for part, old in zip(detached, previous))
     )
 
 
 class ElmoLstm(nn.Module):
     """
-    Stacked LSTMs with projection in two directions that do not see each other (Peters et al. 2018,
-    section 3.1): each layer of a direction reads the layer below of the same direction. Beyond
-    `torch.nn.LSTM(proj_size=...)` it clips cells and projections, which published weights need.
+    Two stacks of LSTMs with projection, one over the sentence forward and one backward.
+
+    Each layer reads the layer below of its own direction alone (Peters et al. 2018, section 3.1).
+    Unlike `torch.nn.LSTM(proj_size=...)` it clips cells and projections, as published weights need.
 
     # Parameters
 
@@ -76,11 +73,11 @@ class ElmoLstm(nn.Module):
         In training, the probability that an element of a layer's output is 0 at every step of a
         sentence (Gal and Ghahramani 2016); the others are scaled up.
     precision : `str`
-        "float32", or "bfloat16" or "int8" to compute with less where that is faster and no
-        gradient is wanted; weights stay as they are.
+        "float32"; or "bfloat16" or "int8" to compute with, where that is faster and no gradient is
+        needed. Weights stay float32.
     recompute_gates : `bool`
-        Whether a backward pass computes the gates anew, which spares three quarters of what the
-        forward pass keeps and takes a tenth to a third more time.
+        Whether the backward pass recomputes the gates. This saves three quarters of the memory
+        between the passes, and takes a tenth to a third more time.
     """
 
     def __init__(
@@ -108,8 +105,8 @@ class ElmoLstm(nn.Module):
         self.recompute_gates = recompute_gates
         self._packed = [PackedWeights() for _ in range(config.num_layers)]
         input_sizes = [input_size] + [config.hidden_size] * (config.num_layers - 1)
-        self.forward_layers = nn.ModuleList(_Direction(config, size) for size in input_sizes)
-        self.backward_layers = nn.ModuleList(_Direction(config, size) for size in input_sizes)
+        self.forward_layers = nn.ModuleList(Direction(config, size) for size in input_sizes)
+        self.backward_layers = nn.ModuleList(Direction(config, size) for size in input_sizes)
 
     def forward(
         self, inputs: torch.Tensor, mask: torch.Tensor, state: Optional[LstmState] = None
@@ -122,7 +119,7 @@ class ElmoLstm(nn.Module):
         mask : `torch.Tensor`
             (batch, time), bool: true for each sentence's tokens, then false.
         state : `Optional[LstmState]`
-            Where each sentence goes on from; `None` for zeros.
+            Each sentence's initial state; `None` for zeros.
 
         # Returns
 
@@ -141,6 +138,7 @@ class ElmoLstm(nn.Module):
         outputs = [torch.cat([layer[0], _reorder(layer[1], order)], dim=-1) for layer in directed]
         return torch.stack(outputs), new_state
 
+    @eager
     def directions(
         self,
         inputs: torch.Tensor,
@@ -150,19 +148,19 @@ class ElmoLstm(nn.Module):
         input_dropout: float = 0.0,
     ) -> tuple[list[torch.Tensor], LstmState]:
         """
-        Runs each direction over inputs of its own, which are in the order in which it reads them.
+        Runs each direction over its own inputs, in the order in which it reads them.
 
         # Parameters
 
         inputs : `torch.Tensor`
             (2, batch, time, input_size), the forward direction's first.
         lengths : `torch.Tensor`
-            (batch,), int64: how many inputs of each row count.
+            (batch,), int64: the number of unmasked inputs of each row.
         state : `Optional[LstmState]`
-            Where each row goes on from; `None` for zeros.
+            Each row's initial state; `None` for zeros.
         input_dropout : `float`
-            In training, the probability that an element of a layer's input is 0, drawn anew at
-            each step, as bilm-tf has it; the skip connection takes the same input.
+            In training, the probability that an element of a layer's input is 0, independent at
+            each step as in bilm-tf; the skip connection takes the same input.
 
         # Returns
 
@@ -179,7 +177,7 @@ class ElmoLstm(nn.Module):
                 LstmCall(
                     inputs=layer_inputs,
                     lengths=lengths,
-                    weights=[cast(_Direction, direction).weights() for direction in directions],
+                    weights=[direction() for direction in directions],
                     state=self._layer_state(inputs[0], state, layer),
                     cell_clip=self.config.cell_clip,
                     projection_clip=self.config.projection_clip,
@@ -208,17 +206,14 @@ class ElmoLstm(nn.Module):
                 f"The mask must be of shape (batch, time), here {tuple(inputs.shape[:2])}; "
                 f"found {tuple(mask.shape)}"
             )
-        if state is not None:
-            leading = (self.config.num_layers, 2, inputs.size(0))
-            for name, size in (
-                ("hidden", self.config.hidden_size),
-                ("cell", self.config.cell_size),
-            ):
-                if getattr(state, name).shape != (*leading, size):
-                    raise ValueError(
-                        f"The {name} state must be of shape (num_layers, 2, batch, {name}_size), "
-                        f"here {(*leading, size)}; found {tuple(getattr(state, name).shape)}"
-                    )
+        sizes = self.config.hidden_size, self.config.cell_size
+        for name, part, size in zip(LstmState._fields, state or (), sizes):
+            expected = self.config.num_layers, 2, inputs.size(0), size
+            if part.shape != expected:
+                raise ValueError(
+                    f"The {name} state must be of shape (num_layers, 2, batch, {name}_size), "
+                    f"here {expected}; found {tuple(part.shape)}"
+                )
 
     def _layer_state(
         self, inputs: torch.Tensor, state: Optional[LstmState], layer: int
@@ -239,64 +234,18 @@ class ElmoLstm(nn.Module):
         return torch.empty(shape, dtype=inputs.dtype, device=inputs.device).bernoulli_(kept) / kept
 
 
-class _Direction(nn.Module):
-    """
-    The parameters of one direction of one layer, gates in the order i, f, g, o:
-    `input_weight` (4 * cell_size, input_size), `recurrent_weight` (4 * cell_size, hidden_size),
-    `bias` (4 * cell_size,), and `projection_weight` (hidden_size, cell_size), absent where both
-    sizes are equal.
-    """
-
-    forget_offset: torch.Tensor
-
-    def __init__(self, config: LstmConfig, input_size: int) -> None:
-        super().__init__()
-        gates = 4 * config.cell_size
-        self.input_weight = nn.Parameter(torch.empty(gates, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(gates, config.hidden_size))
-        self.bias = nn.Parameter(torch.empty(gates))
-        projected = config.hidden_size != config.cell_size
-        self.projection_weight = (
-            nn.Parameter(torch.empty(config.hidden_size, config.cell_size)) if projected else None
-        )
-        # (4 * cell_size,)
-        offset = torch.zeros(gates)
-        offset[config.cell_size : 2 * config.cell_size] = FORGET_BIAS
-        self.register_buffer("forget_offset", offset, persistent=False)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draws new parameters as TensorFlow does for bilm-tf: Glorot's uniform, biases of 0."""
-        gates, input_size = self.input_weight.shape
-        bound = math.sqrt(6.0 / (input_size + self.recurrent_weight.size(1) + gates))
-        nn.init.uniform_(self.input_weight, -bound, bound)
-        nn.init.uniform_(self.recurrent_weight, -bound, bound)
-        nn.init.zeros_(self.bias)
-        if self.projection_weight is not None:
-            nn.init.xavier_uniform_(self.projection_weight)
-
-    def weights(self) -> DirectionWeights:
-        """Returns the weights as a kernel takes them."""
-        return DirectionWeights(
-            self.input_weight,
-            self.recurrent_weight,
-            self.bias + self.forget_offset,
-            self.projection_weight,
-        )
-
-
 def sentence_lengths(mask: torch.Tensor) -> torch.Tensor:
     """
-    Returns the number of tokens of each sentence, (batch,), of a mask of shape (batch, time).
+    Returns the number of tokens of each sentence, (batch,), from a mask, (batch, time), bool.
 
     # Raises
 
-    `ValueError` when a token follows a masked position.
+    `ValueError` for a token after a masked position.
     """
     if bool((mask[:, 1:] & ~mask[:, :-1]).any()):
         raise ValueError(
-            "The mask must be true for each sentence's tokens and false from there on; "
-            "found a token after a masked position"
+            "The mask must be true for each sentence's tokens, then false; found a token after a "
+            "masked position"
         )
     return mask.sum(dim=1)
 

@@ -11,7 +11,9 @@ __all__ = ["ScalarMix"]
 
 class ScalarMix(nn.Module):
     """
-    Mixes layers into one vector a token (Peters et al. 2018, equation 1):
+    Mixes layers into one vector a token.
+
+    Peters et al. 2018, equation 1:
 
         gamma * sum over layers of softmax(weights)_layer * layer
 
@@ -20,16 +22,16 @@ class ScalarMix(nn.Module):
     num_layers : `int`
         How many layers are mixed.
     do_layer_norm : `bool`
-        Whether each layer is first brought to mean 0 and variance 1, over all unmasked tokens of
+        Whether each layer is first normalised to mean 0 and variance 1, over all unmasked tokens of
         the batch at once, as in bilm-tf and AllenNLP. A sentence's vectors then depend on its
         batch.
     fixed_weights : `Optional[Sequence[float]]`
-        Weights, before the softmax, that are not trained, nor is gamma; with -9e10 for a layer it
-        is left out. `None` for trained ones, equal at first.
+        Weights, before the softmax; then neither they nor gamma are trained. -9e10 leaves a layer
+        out. `None` for trained weights, equal at first.
 
     # Raises
 
-    `ValueError` when there is not one fixed weight a layer.
+    `ValueError` unless there is one fixed weight a layer.
     """
 
     def __init__(
@@ -42,13 +44,22 @@ class ScalarMix(nn.Module):
         super().__init__()
         if fixed_weights is not None and len(fixed_weights) != num_layers:
             raise ValueError(
-                f"A mix of {num_layers} layers needs as many weights; found {fixed_weights!r}"
+                f"There must be a weight for each of the {num_layers} layers; "
+                f"found {fixed_weights!r}"
             )
         self.do_layer_norm = do_layer_norm
-        initial = torch.zeros(num_layers) if fixed_weights is None else torch.tensor(fixed_weights)
+        self._initial = list(fixed_weights or [0.0] * num_layers)
         trained = fixed_weights is None
-        self.weights = nn.Parameter(initial.to(torch.get_default_dtype()), requires_grad=trained)
-        self.gamma = nn.Parameter(torch.ones(1), requires_grad=trained)
+        self.weights = nn.Parameter(torch.empty(num_layers), requires_grad=trained)
+        self.gamma = nn.Parameter(torch.empty(1), requires_grad=trained)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weights to the fixed ones, or to equal ones, and gamma to 1."""
+        with torch.no_grad():
+            for place, weight in enumerate(self._initial):
+                self.weights[place] = weight
+            self.gamma.fill_(1.0)
 
     def forward(self, layers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
@@ -62,22 +73,29 @@ class ScalarMix(nn.Module):
         # Returns
 
         `torch.Tensor`
-            (batch, time, size)
+            (batch, time, size); with layer norm 0 where masked. Its dtype is the wider of the
+            layers' and the weights'.
         """
         if self.do_layer_norm:
             layers = _layer_norm(layers, mask)
-        # (num_layers,): gamma here spares a pass over the mean, and one backward
+        # (num_layers,): gamma here saves a pass over the mean, and one backward
         weights = self.gamma * torch.softmax(self.weights, dim=0)
+        dtype = torch.promote_types(weights.dtype, layers.dtype)
         # (batch, time, size)
-        return torch.einsum("l,lbts->bts", weights, layers)
+        return torch.einsum("l,lbts->bts", weights.to(dtype), layers.to(dtype))
 
 
 def _layer_norm(layers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    # a sum of squares overflows in half precision
+    wide = layers.to(torch.promote_types(layers.dtype, torch.float32))
     # (batch, time, 1)
     mask = mask.unsqueeze(-1)
     count = mask.sum() * layers.size(-1)
     # (num_layers, 1, 1, 1)
-    mean = (layers * mask).sum(dim=(1, 2, 3), keepdim=True) / count
-    variance = (((layers - mean) * mask) ** 2).sum(dim=(1, 2, 3), keepdim=True) / count
-    # AllenNLP's and bilm-tf's smallest value
-    return (layers - mean) / torch.sqrt(variance + 1e-13)
+    mean = (wide * mask).sum(dim=(1, 2, 3), keepdim=True) / count
+    # (num_layers, batch, time, size)
+    centred = (wide - mean) * mask
+    # (num_layers, 1, 1, 1)
+    variance = (centred**2).sum(dim=(1, 2, 3), keepdim=True) / count
+    # 1e-13 as in AllenNLP and bilm-tf
+    return (centred / torch.sqrt(variance + 1e-13)).to(layers.dtype)

@@ -1,5 +1,8 @@
 """Tests of fingerprint.py."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from elmo_components.caching.fingerprint import Fingerprint, digest
@@ -22,11 +25,24 @@ def test_a_change_in_place_is_seen() -> None:
     assert not fingerprint.fits(weights)
 
 
-def test_an_assignment_through_data_is_seen() -> None:
-    weights = [torch.nn.Parameter(torch.randn(300, 400))]
-    fingerprint = Fingerprint(weights)
-    weights[0].data.mul_(0.999)
-    assert not fingerprint.fits(weights)
+@pytest.mark.parametrize("shape", [(16384, 512), (2048, 2048), (1024, 16, 7), (5, 4), (4096,)])
+@pytest.mark.parametrize(
+    "part",
+    [
+        ...,
+        (..., slice(1, None)),
+        slice(1, None),
+        # a quarter of the last axis
+        lambda size: (..., slice(size // 4, size // 2)),
+    ],
+    ids=["all", "all columns but one", "all rows but one", "a quarter of the columns"],
+)
+def test_an_assignment_through_data_is_seen(shape: tuple[int, ...], part: Any) -> None:
+    weight = torch.nn.Parameter(torch.ones(shape))
+    fingerprint = Fingerprint([weight])
+    assert fingerprint.fits([weight])
+    weight.data[part(shape[-1]) if callable(part) else part] = 0.0
+    assert not fingerprint.fits([weight])
 
 
 def test_another_type_or_memory_is_seen() -> None:

@@ -1,17 +1,19 @@
 """Tests of word_cache.py, most of them through the character encoder that uses it."""
 
 import copy
-import os
 import pickle
+import random
+import sys
 import threading
-from pathlib import Path
-from typing import Callable, Optional
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
 
 import numpy
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from torch.nn.utils import parametrize, prune
 
+from elmo_components.caching.word_cache import WordCache
 from elmo_components.characters import CharacterMapper
 from elmo_components.config import CharCnnConfig
 from elmo_components.modules.char_cnn import CharCnn
@@ -97,14 +99,10 @@ def test_an_encoder_without_a_cache_computes_every_batch() -> None:
     char_cnn = make(cache_size=0)
     for _ in range(2):
         check(char_cnn, "a b a", computes=2)
-    with pytest.raises(ValueError, match="cache_size must be above 0"):
-        char_cnn.save_cache("unused")
-    with pytest.raises(ValueError, match="cache_size must be above 0"):
-        char_cnn.load_cache("unused")
 
 
 def test_a_size_below_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="room for 1 word or more; found -1"):
+    with pytest.raises(ValueError, match="must be 1 or more; found -1"):
         make(cache_size=-1)
 
 
@@ -122,8 +120,6 @@ def test_it_never_holds_more_than_its_size() -> None:
     check(char_cnn, "a b", computes=2)
     check(char_cnn, "a b c d e f g h", computes=6)
     assert held(char_cnn) == 3
-    assert char_cnn._cache is not None and char_cnn._cache._held.vectors is not None
-    assert len(char_cnn._cache._held.vectors) == 3
     for number in range(30):
         check(char_cnn, " ".join(str(number * step) for step in range(5)))
         assert held(char_cnn) == 3
@@ -269,150 +265,98 @@ def test_an_empty_batch_is_no_trouble() -> None:
     assert char_cnn(ids_of("")).shape == (1, 0, 6)
 
 
-def test_threads_get_their_own_words_while_others_evict_them_and_weights_change() -> None:
-    char_cnn = make(cache_size=7)
-    words = [str(number) for number in range(20)]
-    wanted = expected(char_cnn, " ".join(words))[0]
+def by_pruning(char_cnn: CharCnn) -> Any:
+    prune.random_unstructured(char_cnn.convolutions[1], "weight", 0.5)
+    prune.random_unstructured(char_cnn.get_submodule("highways.0.carry"), "weight", 0.5)
+    return char_cnn.convolutions[1].weight_orig
+
+
+def by_a_parametrization(char_cnn: CharCnn) -> Any:
+    class Doubled(torch.nn.Module):
+        factor = 2.0
+
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return weight * self.factor
+
+    # the parameter stays the same tensor
+    parametrize.register_parametrization(char_cnn.character_embedding, "weight", Doubled())
+    return char_cnn.character_embedding.parametrizations.weight.original
+
+
+def by_weight_norm(char_cnn: CharCnn) -> Any:
+    torch.nn.utils.weight_norm(char_cnn.convolutions[0])
+    return char_cnn.convolutions[0].weight_g
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("change", [by_pruning, by_a_parametrization, by_weight_norm])
+def test_weights_that_are_computed_from_others_are_those_of_each_call(change: Callable) -> None:
+    char_cnn = make().requires_grad_(False)
+    before = char_cnn(ids_of("a b"))
+    original = change(char_cnn)
+    for _ in range(2):
+        original.data *= 1.5
+        # a module that is called computes its weight
+        for part in char_cnn.modules():
+            for hook in part._forward_pre_hooks.values():
+                hook(part, ())
+        effective = make().requires_grad_(False)
+        for name, parameter in effective.named_parameters():
+            module, _, attribute = name.rpartition(".")
+            parameter.copy_(getattr(char_cnn.get_submodule(module), attribute))
+        torch.testing.assert_close(char_cnn(ids_of("a b")), effective(ids_of("a b")))
+        assert not torch.allclose(char_cnn(ids_of("a b")), before)
+        before = char_cnn(ids_of("a b"))
+
+
+def test_a_changed_buffer_of_a_pruned_weight_is_seen() -> None:
+    char_cnn = make()
+    linear = char_cnn.get_submodule("projection")
+    prune.identity(linear, "weight")
+    before = char_cnn(ids_of("a b"))
+    linear.weight_mask.zero_()
+    torch.testing.assert_close(char_cnn(ids_of("a b")), linear.bias.expand(1, 2, -1))
+    assert not torch.allclose(char_cnn(ids_of("a b")), before)
+
+
+def test_a_forward_hook_runs_at_each_call_and_is_no_part_of_what_is_cached() -> None:
+    char_cnn = make()
+    before = char_cnn(ids_of("a b"))
+    hook = char_cnn.get_submodule("projection").register_forward_hook(lambda *call: call[2] + 1)
+    for _ in range(2):
+        torch.testing.assert_close(char_cnn(ids_of("a b")), before + 1)
+    hook.remove()
+    torch.testing.assert_close(char_cnn(ids_of("a b")), before)
+
+
+def test_threads_get_their_own_words_while_others_evict_them() -> None:
+    cache = WordCache(7)
+    weights = [torch.ones(3)]
+    words = [bytes([number]) for number in range(40)]
     wrong: list[object] = []
 
+    def compute(missing: Sequence[bytes]) -> torch.Tensor:
+        return torch.tensor([[word[0], word[0]] for word in missing]).reshape(-1, 2).float()
+
     def work(seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for _ in range(100):
-            chosen = torch.randint(20, (6,), generator=generator)
-            found = char_cnn(ids_of(" ".join(words[number] for number in chosen)))[0]
-            if not torch.allclose(found, wanted[chosen], atol=1e-5):
+        order = random.Random(seed)
+        for _ in range(2000):
+            chosen = order.sample(words, order.randrange(1, 20))
+            if not torch.equal(cache.vectors(chosen, weights, compute), compute(chosen)):
                 wrong.append(chosen)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    projection = char_cnn.get_parameter("projection.weight")
-    while any(thread.is_alive() for thread in threads):
-        # another version with the same numbers: all is forgotten
-        projection.copy_(projection.clone())
-    for thread in threads:
-        thread.join()
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(7)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(200):
+            # another version with the same numbers empties the cache
+            weights[0].mul_(1.0)
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert wrong == []
-    assert held(char_cnn) <= 7
-    check(char_cnn, " ".join(words))
-
-
-def test_a_failure_while_words_are_kept_leaves_no_wrong_vector() -> None:
-    char_cnn = make(cache_size=3)
-    check(char_cnn, "a b")
-    assert char_cnn._cache is not None
-    # room has been made when the size turns out wrong
-    with pytest.raises(RuntimeError):
-        char_cnn._cache._held.add([b"x", b"y"], torch.zeros(2, 7))
-    check(char_cnn, "b c a")
-    check(char_cnn, "a b c", computes=0)
-    assert held(char_cnn) == 3
-
-
-def copy_of(char_cnn: CharCnn, *, cache_size: int = 100) -> Counting:
-    other = make(cache_size=cache_size)
-    other.load_state_dict(char_cnn.state_dict())
-    return other
-
-
-def test_a_saved_cache_serves_an_encoder_of_the_same_weights(tmp_path: Path) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b c d")
-    check(char_cnn, "b")
-    char_cnn.save_cache(tmp_path / "words")
-    other = copy_of(char_cnn)
-    other.load_cache(str(tmp_path / "words"))
-    check(other, "a b c d", computes=0)
-    # a word that the file has not is computed
-    check(other, "e a", computes=1)
-    # where there is less room, the words used last are taken, and they stay in order
-    small = copy_of(char_cnn, cache_size=2)
-    small.load_cache(tmp_path / "words")
-    assert held(small) == 2
-    check(small, "d b", computes=0)
-    assert os.listdir(tmp_path) == ["words"]
-
-
-def test_the_file_is_as_documented(tmp_path: Path) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b")
-    char_cnn.save_cache(tmp_path / "words")
-    tensors = load_file(tmp_path / "words")
-    assert sorted(tensors) == ["ids", "vectors"]
-    torch.testing.assert_close(tensors["ids"], ids_of("a b")[0].to(torch.int16))
-    torch.testing.assert_close(tensors["vectors"], expected(char_cnn, "a b")[0])
-
-
-def test_a_cache_of_other_weights_is_refused(tmp_path: Path) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b")
-    char_cnn.save_cache(tmp_path / "words")
-    other = copy_of(char_cnn)
-    # a single number, which the samples miss
-    other.get_parameter("highways.0.carry.weight").data[0, 1] += 1e-3
-    for encoder in (other, make(), copy_of(char_cnn).double()):
-        with pytest.raises(ValueError, match="made with other weights"):
-            encoder.load_cache(tmp_path / "words")
-        assert held(encoder) == 0
-
-
-def test_a_broken_or_foreign_file_is_refused(tmp_path: Path) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b")
-    path = tmp_path / "words"
-    char_cnn.save_cache(path)
-    whole = path.read_bytes()
-    for content in (b"", whole[: len(whole) // 2], whole[:-1], b"not a file of this kind"):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match="not a whole safetensors file"):
-            char_cnn.load_cache(path)
-    save_file({"ids": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"format 'elmo_components\.word_cache'; found None"):
-        char_cnn.load_cache(path)
-    with pytest.raises(FileNotFoundError):
-        char_cnn.load_cache(tmp_path / "absent")
-    check(char_cnn, "a b", computes=0)
-
-
-def test_tensors_of_another_form_are_refused(tmp_path: Path) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b")
-    char_cnn.save_cache(tmp_path / "words")
-    # the file begins with the length of its header
-    header = (tmp_path / "words").read_bytes()[8:]
-    fingerprint = header.split(b'"weights":"')[1].split(b'"')[0].decode()
-    metadata = {"format": "elmo_components.word_cache", "version": "1", "weights": fingerprint}
-    ids = torch.zeros(2, 50, dtype=torch.int16)
-    for tensors in (
-        {"ids": ids, "vectors": torch.zeros(3, 6)},
-        {"ids": ids.long(), "vectors": torch.zeros(2, 6)},
-        {"ids": ids},
-    ):
-        save_file(tensors, tmp_path / "words", metadata)
-        with pytest.raises(ValueError):
-            char_cnn.load_cache(tmp_path / "words")
-
-
-def test_a_writing_that_fails_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    char_cnn = make()
-    check(char_cnn, "a b")
-    char_cnn.save_cache(tmp_path / "words")
-    before = (tmp_path / "words").read_bytes()
-    check(char_cnn, "c")
-
-    def killed(*paths: object) -> None:
-        raise OSError("no space")
-
-    monkeypatch.setattr("elmo_components.caching.word_cache.os.replace", killed)
-    with pytest.raises(OSError, match="no space"):
-        char_cnn.save_cache(tmp_path / "words")
-    assert (tmp_path / "words").read_bytes() == before
-    assert os.listdir(tmp_path) == ["words"]
-
-
-def test_an_empty_cache_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no word of these weights"):
-        make().save_cache(tmp_path / "words")
-    assert os.listdir(tmp_path) == []
+    assert len(cache) <= 7

@@ -1,12 +1,17 @@
 """Tests of embed.py."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy
 import pytest
 import torch
 
+from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
 from elmo_components.embedding import batches as embed
 from tests.closeness import assert_close
@@ -146,3 +151,49 @@ def test_a_sentence_longer_than_a_window_has_all_its_vectors(tiny: Elmo) -> None
     before, found, after = tiny.embed_stream([["a"], long, ["a", "b"]], layers="top")
     assert before.shape == (1, 16) and after.shape == (2, 16)
     assert found.shape == (len(long), 16) and numpy.isfinite(found).all()
+
+
+def test_every_submodule_gets_its_own_mode_back(tiny: Elmo) -> None:
+    tiny.train()
+    tiny.bilm.char_cnn.eval()
+    before = [module.training for module in tiny.modules()]
+    tiny.embed([["a"]])
+    assert [module.training for module in tiny.modules()] == before
+
+
+def test_threads_that_embed_use_no_dropout_and_leave_it_as_it_was(tiny_folder: Path) -> None:
+    elmo = Elmo.from_pretrained(tiny_folder, recurrent_dropout=0.5)
+    expected = elmo.embed([["a", "b"]])[0]
+    elmo.train()
+
+    def embed_often(_: int) -> bool:
+        return all(
+            numpy.allclose(elmo.embed([["a", "b"]])[0], expected, atol=1e-6) for _ in range(50)
+        )
+
+    with ThreadPoolExecutor(7) as threads:
+        assert all(threads.map(embed_often, range(7)))
+    assert all(module.training for module in elmo.modules())
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        ([["a"], [["b"]]], r"The tokens of sentences\[1\] must be strings; found list"),
+        ([["a", SimpleNamespace(text="b")]], r"sentences\[0\] must be strings.*pass its text"),
+    ],
+)
+def test_tokens_that_are_no_strings_are_named(tiny: Elmo, sentences: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        tiny.embed(sentences)
+
+
+def test_tokens_to_add_have_the_ids_of_the_indexer(tiny: Elmo) -> None:
+    added = {"[MASK]": 5}
+    ids = CharacterMapper(tokens_to_add=added).batch_ids([["a", "[MASK]"]])
+    expected = tiny.bilm(ids).layers[:, 0, 1:-1].detach()
+    (found,) = tiny.embed([["a", "[MASK]"]], tokens_to_add=added)
+    assert_close(found, expected.numpy(), 1e-6)
+    (found,) = tiny.embed_stream([["a", "[MASK]"]], tokens_to_add=added)
+    assert_close(found, expected.numpy(), 1e-6)
+    assert not numpy.allclose(tiny.embed([["a", "[MASK]"]])[0], found)

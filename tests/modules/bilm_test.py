@@ -123,3 +123,24 @@ def test_the_ids_of_an_alphabet_are_in_range() -> None:
     character_ids[0, 0, 3] = 264
     with pytest.raises(ValueError, match="must be from 0 to 263; found 264"):
         bilm(character_ids)
+
+
+ALPHABETS = [("中国é", "bytes"), ("中国abé", "code_points")]
+
+
+@pytest.mark.parametrize(("alphabet", "units"), ALPHABETS)
+@pytest.mark.parametrize("word", ["中", "a国é"])
+def test_ids_of_another_spelling_are_refused(alphabet: str, units: str, word: str) -> None:
+    cnn = CharCnnConfig(2, ((1, 2),), 0, "tanh", alphabet, units)
+    bilm = BiLm(ElmoConfig(cnn, LstmConfig(3, 4, 1, None, None, False)))
+    # of the alphabet, and not
+    sentences = [[word, "zé", "日本", "", "<S>"]]
+    assert bilm(CharacterMapper.of(cnn).batch_ids(sentences)).layers.isfinite().all()
+    with pytest.raises(ValueError, match="Give the indexer the model's"):
+        bilm(CharacterMapper().batch_ids(sentences))
+
+
+def test_a_cut_character_is_no_other_spelling() -> None:
+    cnn = CharCnnConfig(2, ((1, 2),), 0, "tanh", "中国é")
+    bilm = BiLm(ElmoConfig(cnn, LstmConfig(3, 4, 1, None, None, False)))
+    bilm(CharacterMapper.of(cnn).batch_ids([["a" * 47 + "è", "日" * 30, "中" * 60]]))

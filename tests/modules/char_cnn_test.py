@@ -1,5 +1,7 @@
 """Tests of char_cnn.py."""
 
+from typing import Callable
+
 import numpy
 import pytest
 import torch
@@ -98,7 +100,9 @@ def test_words_of_any_length_are_the_equations_whatever_stands_beside_them(lengt
         torch.testing.assert_close(vector, torch.tensor(expected))
 
 
-def straightforward(char_cnn: CharCnn, ids: torch.Tensor) -> torch.Tensor:
+def straightforward(
+    char_cnn: CharCnn, ids: torch.Tensor, activation: Callable = torch.relu
+) -> torch.Tensor:
     """The equations with torch's own convolution, maximum and highway, all words, all padding."""
     tensors = dict(char_cnn.named_parameters())
     embedded = torch.nn.functional.embedding(
@@ -107,7 +111,7 @@ def straightforward(char_cnn: CharCnn, ids: torch.Tensor) -> torch.Tensor:
     parts = []
     for index in range(len(FILTERS)):
         weight, bias = (tensors[f"convolutions.{index}.{name}"] for name in ("weight", "bias"))
-        parts.append(torch.conv1d(embedded, weight, bias).amax(-1).relu())
+        parts.append(activation(torch.conv1d(embedded, weight, bias).amax(-1)))
     words = torch.cat(parts, dim=1)
     for index in range(2):
         carry, transform = (
@@ -218,3 +222,30 @@ def test_characters_of_an_alphabet_have_vectors_of_their_own(number: int, frozen
         ids[0, 1, 1] = wrong
         with pytest.raises(IndexError):
             char_cnn(ids)
+
+
+def test_weights_may_be_tensors_that_are_no_parameters() -> None:
+    char_cnn = make().requires_grad_(False)
+    ids = CharacterMapper().batch_ids([SENTENCE])
+    before = char_cnn(ids)
+    others = {name: weight * 2.0 for name, weight in char_cnn.named_parameters()}
+    found = functional_call(char_cnn, others, (ids,))
+    torch.testing.assert_close(char_cnn(ids), before)
+    char_cnn.load_state_dict(others)
+    torch.testing.assert_close(found, char_cnn(ids))
+
+
+def test_second_derivatives_are_those_of_the_equations() -> None:
+    char_cnn = make(activation="tanh")
+    ids = CharacterMapper().batch_ids([["ab", "c"]])
+    found = []
+    for vectors in (char_cnn(ids), straightforward(char_cnn, ids, torch.tanh)):
+        weight = char_cnn.convolutions[2].weight
+        (gradient,) = torch.autograd.grad((vectors**2).sum(), weight, create_graph=True)
+        found.append(torch.autograd.grad((gradient**2).sum(), weight)[0])
+    torch.testing.assert_close(*found)
+
+
+def test_ids_without_an_axis_are_refused() -> None:
+    with pytest.raises(ValueError, match="7 or more a word"):
+        make()(torch.tensor(1))

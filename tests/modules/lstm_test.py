@@ -134,7 +134,7 @@ def test_kept_elements_are_scaled_up() -> None:
 
 def test_the_forget_gate_starts_open() -> None:
     lstm = ElmoLstm(LstmConfig(HIDDEN, CELL, 1, None, None, False), input_size=INPUT)
-    weights = lstm.forward_layers[0].weights()
+    weights = lstm.forward_layers[0]()
     assert weights.bias.tolist() == [0.0] * CELL + [1.0] * CELL + [0.0] * (2 * CELL)
     assert not lstm.forward_layers[0].bias.any()
 

@@ -34,7 +34,7 @@ def test_weights_are_trained_unless_fixed() -> None:
 
 
 def test_the_number_of_fixed_weights_must_fit() -> None:
-    with pytest.raises(ValueError, match=r"3 layers needs as many weights; found \[1.0\]"):
+    with pytest.raises(ValueError, match=r"each of the 3 layers; found \[1.0\]"):
         ScalarMix(3, fixed_weights=[1.0])
 
 
@@ -44,3 +44,24 @@ def test_gradients_are_those_of_the_function() -> None:
         lambda layers, *_: mix(layers, MASK),
         (LAYERS.clone().requires_grad_(), mix.weights, mix.gamma),
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_layer_norm_in_half_precision_does_not_overflow(dtype: torch.dtype) -> None:
+    # the sum of squares is 70 times the largest float16
+    layers = torch.randn(3, 32, 40, 1024) * torch.tensor([1.0, 2.0, 5.0]).view(3, 1, 1, 1)
+    mask = torch.ones(32, 40, dtype=torch.bool)
+    expected = ScalarMix(3, do_layer_norm=True)(layers, mask)
+    found = ScalarMix(3, do_layer_norm=True).to(dtype)(layers.to(dtype), mask)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+
+
+def test_layer_norm_gives_zeros_where_masked() -> None:
+    assert not ScalarMix(3, do_layer_norm=True).double()(LAYERS, MASK)[~MASK].any()
+
+
+def test_layers_of_half_precision_fit_float32_weights() -> None:
+    found = ScalarMix(3)(LAYERS.half(), MASK)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, LAYERS.half().float().mean(0))

@@ -129,7 +129,7 @@ class DropInBiLm(nn.Module):
         self, words: torch.Tensor, word_inputs: torch.Tensor, state: Optional[LstmState]
     ) -> BiLmOutput:
         # (2, hidden_size)
-        marks = self._bilm.char_cnn(torch.stack([self._bilm.bos_ids, self._bilm.eos_ids]))
+        marks = self._bilm.char_cnn(self._bilm.mark_ids(words.device))
         is_word = cast(torch.BoolTensor, word_inputs > 0)
         # (batch, time + 2, hidden_size)
         tokens, _ = add_sentence_boundary_token_ids(words, is_word, marks[0], marks[1])
@@ -144,7 +144,7 @@ class DropInBiLm(nn.Module):
         if self._awaited is None:
             # (words, characters)
             ids = CharacterMapper().batch_ids([self._vocab_to_cache])[0]
-            ids = ids.to(self._bilm.bos_ids.device)
+            ids = ids.to(next(self._bilm.parameters()).device)
             with torch.no_grad():
                 # (words, hidden_size)
                 vectors = self._bilm.char_cnn(ids)

@@ -7,6 +7,7 @@ from torch import nn
 
 from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm
+from elmo_components.modules.direction import Direction
 from elmo_components.modules.highway import Highway
 
 __all__ = ["draw_as_allennlp", "hang_parameters", "in_allennlp_form", "names"]
@@ -60,10 +61,10 @@ def in_allennlp_form(bilm: BiLm) -> BiLm:
     cnn.highways = nn.ModuleList(_JoinedHighway(cast(Highway, layer)) for layer in cnn.highways)
     with torch.no_grad():
         for direction in (*bilm.lstm.forward_layers, *bilm.lstm.backward_layers):
-            # TensorFlow's 1, which AllenNLP adds to the forget gate's bias as it reads
-            offset = direction.get_buffer("forget_offset")
-            direction.get_parameter("bias").add_(offset)
-            offset.zero_()
+            # AllenNLP adds TensorFlow's 1 to the forget gate's bias when it loads a file
+            assert isinstance(direction, Direction)
+            direction.bias.chunk(4)[1].add_(direction.forget_bias)
+            direction.forget_bias = 0.0
     return bilm
 
 

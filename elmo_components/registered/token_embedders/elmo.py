@@ -31,16 +31,11 @@ class FrozenFeatures(FromParams):
         sentences come.
     dtype : `str`
         "float32", or "float16" for half the room.
-    path : `Optional[str]`
-        A folder for a file in the place of memory, made where there is none; the file goes with
-        the process. An archive needs no such folder.
     """
 
-    def __init__(
-        self, max_gigabytes: float = 4.0, dtype: str = "float32", path: Optional[str] = None
-    ) -> None:
+    def __init__(self, max_gigabytes: float = 4.0, dtype: str = "float32") -> None:
         try:
-            self.layer_cache = LayerCache(int(max_gigabytes * 1e9), dtype=dtype, path=path)
+            self.layer_cache = LayerCache(int(max_gigabytes * 1e9), dtype=dtype)
         except ValueError as error:
             raise ConfigurationError(f"frozen_features: {error}") from error
 

@@ -118,7 +118,7 @@ def test_a_bad_architecture_is_a_configuration_error(config: dict) -> None:
 
 
 def test_the_number_of_fixed_weights_must_fit(config: dict) -> None:
-    with pytest.raises(ConfigurationError, match="3 layers needs as many weights"):
+    with pytest.raises(ConfigurationError, match="each of the 3 layers"):
         make(config, scalar_mix_parameters=[1.0])
 
 
@@ -162,10 +162,10 @@ def test_frozen_features_are_kept_from_the_first_batch_in_training_on(config: di
     assert len(cache) == 3
 
 
-def test_how_features_are_kept_is_set_in_the_configuration(config: dict, tmp_path: Path) -> None:
-    settings = {"max_gigabytes": 0.5, "dtype": "float16", "path": str(tmp_path)}
+def test_how_features_are_kept_is_set_in_the_configuration(config: dict) -> None:
+    settings = {"max_gigabytes": 0.5, "dtype": "float16"}
     cache = make(config, frozen_features=settings)._layer_cache
-    assert (cache.max_bytes, cache.dtype, cache.path) == (500_000_000, "float16", str(tmp_path))
+    assert (cache.max_bytes, cache.dtype) == (500_000_000, "float16")
     assert make(config, frozen_features={})._layer_cache.max_bytes == 4_000_000_000
     assert make(config)._layer_cache is None
     assert make(config, frozen_features=None)._layer_cache is None
@@ -238,16 +238,13 @@ def test_a_tagger_learns_the_same_with_frozen_features_and_without(
     assert expected[4] < 0.9 * expected[0]
     kept = trained(tmp_path / "memory", config, frozen_features={})
     assert kept == pytest.approx(expected, rel=1e-3)
-    settings = {"dtype": "float16", "path": str(tmp_path / "layers")}
-    rounded = trained(tmp_path / "file", config, frozen_features=settings)
+    settings = {"dtype": "float16"}
+    rounded = trained(tmp_path / "rounded", config, frozen_features=settings)
     assert rounded == pytest.approx(expected, rel=1e-2)
-    # the archive needs neither the folder nor room for one
-    (tmp_path / "layers").rmdir()
-    (tmp_path / "layers").touch()
     setting = "model.text_field_embedder.token_embedders.elmo.frozen_features"
     outputs = []
     for overrides in ({}, {setting: None}):
-        archive = load_archive(str(tmp_path / "file" / "model.tar.gz"), overrides=overrides)
+        archive = load_archive(str(tmp_path / "rounded" / "model.tar.gz"), overrides=overrides)
         instance = archive.dataset_reader.text_to_instance([Token("Bank")])
         archive.dataset_reader.apply_token_indexers(instance)
         outputs.append(archive.model.eval().forward_on_instance(instance)["logits"])
