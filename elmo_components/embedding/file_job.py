@@ -18,7 +18,6 @@ from elmo_components.embedding.readers import Sentence, SentenceFile
 from elmo_components.embedding.settings import EmbedSettings, agrees, recorded
 from elmo_components.embedding.spool import Progress, Spool, holds_run
 from elmo_components.embedding.writers import Entry, format_of, key_problem, write_vectors
-from elmo_components.kernels import products
 
 __all__ = ["Summary", "embed_file", "folder_of"]
 
@@ -182,7 +181,6 @@ class _Run:
 
     def _embed(self, records: Iterator[bytes]) -> None:
         settings = self._settings
-        products.adopt_choices(self._start.engines)
         number = self._start.records
         window: list[tuple[int, Sentence]] = []
         steps, windows = 0, 0
@@ -297,7 +295,6 @@ class _Run:
             at_end=at_end,
             sentences=self._sentences,
             failures=self._failures,
-            engines=products.choices(),
         )
 
     def _take(self, record: bytes) -> None:
