@@ -135,12 +135,10 @@ def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
         for direction, weight in enumerate(packed):
             # (rows, output_size)
             output = torch.ops.quantized.linear_dynamic(scaled[direction], weight, reduce_range)
-            if addend is None:
-                output.mul_(scales[direction])
-            else:
-                added = _direction(addend, direction)
-                out = None if added.size(0) == 1 else added
-                output = torch.addcmul(added, output, scales[direction], out=out)
+            # addcmul is slower, since it has no vector code for a scale a row
+            output.mul_(scales[direction])
+            if addend is not None:
+                output.add_(_direction(addend, direction))
             outputs.append(output.unsqueeze(0))
         return outputs
 

@@ -171,7 +171,7 @@ class ElmoLstm(nn.Module):
             past a row's length; and the state after each row's last input.
         """
         # within autocast the module below may give a narrower type
-        dtype = self.forward_layers[0].bias.dtype
+        dtype = cast(torch.Tensor, self.forward_layers[0].bias).dtype
         if torch.promote_types(inputs.dtype, dtype) == dtype:
             inputs = inputs.to(dtype)
         layer_inputs = inputs

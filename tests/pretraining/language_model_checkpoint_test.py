@@ -115,7 +115,7 @@ def test_without_names_another_number_of_words_leaves_the_softmax_alone(
     assert torch.equal(model.softmax.output.weight, weight)
     assert torch.equal(model.softmax.output.bias, bias)
     assert_has_the_bilm(model, checkpoint)
-    assert "has 7 words, which it does not name, and 9 are wanted" in caplog.text
+    assert "has 7 words without names, and this one has 9" in caplog.text
 
 
 def test_a_checkpoint_without_softmax_gives_its_bilm(
