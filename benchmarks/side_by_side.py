@@ -1,17 +1,17 @@
 """What the benchmarks share: text, the published shapes, taking turns, and what the machine can."""
 
 import lzma
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
-from elmo_components.kernels.engines import ENGINES, missing
-from elmo_components.kernels.products import fastest_seconds
+from elmo_components.kernels import PRECISIONS
+from elmo_components.kernels.products import Product
 
 FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
 MOST_TOKENS = 25
@@ -61,19 +61,11 @@ def peaks() -> dict[str, float]:
     """
     size, rows = 2048, 1024
     weights = [torch.randn(size, size)]
-    found = {}
-    for precision, names in {
-        "float32": ["blas", "onednn"],
-        "bfloat16": ["bfloat16"],
-        "int8": ["fbgemm", "int8_onednn"],
-    }.items():
-        inputs, addend = torch.randn(1, rows, size), torch.zeros(1, rows, size)
-        best = math.inf
-        for name in names:
-            if missing(name) is None:
-                engine = ENGINES[name](weights)
-                best = min(best, fastest_seconds(engine, inputs, addend, limit=3.0 * best))
-        found[precision] = round(2 * rows * size * size / best / 1e9)
+    found: dict[str, float] = {}
+    inputs = torch.randn(1, rows, size)
+    for precision in PRECISIONS:
+        seconds = _fastest(partial(Product(weights, precision), inputs))
+        found[precision] = round(2 * rows * size * size / seconds / 1e9)
     # 128 MB, more than most caches
     large = torch.randn(1, 2048, 16384)
     row = torch.randn(1, 1, 2048)

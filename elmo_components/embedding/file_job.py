@@ -24,7 +24,6 @@ from elmo_components.embedding.partial_file import MAX_BYTES, PartialFile, Progr
 from elmo_components.embedding.readers import Sentence, SentenceFile
 from elmo_components.embedding.settings import EmbedSettings, agrees, recorded
 from elmo_components.embedding.writers import Entry, format_of, write_vectors
-from elmo_components.kernels import products
 from elmo_components.modules.bilm import BiLm
 
 __all__ = ["Summary", "embed_file", "partial_path"]
@@ -135,16 +134,13 @@ def _embed(
     advance: Callable[[int], None],
 ) -> None:
     """Embeds the records that are left, into the partial file."""
-    products.adopt_choices(partial.progress.engines)
     bilm.char_cnn.clear_cache()
     number = partial.progress.records
     window: list[tuple[int, Sentence]] = []
     steps = windows = 0
 
     def commit(at_end: bool) -> None:
-        partial.commit(
-            Progress(number, intake.digest, at_end, False, intake.failures, products.choices())
-        )
+        partial.commit(Progress(number, intake.digest, at_end, False, intake.failures))
 
     for record in records:
         sentence = intake.take(number, record)

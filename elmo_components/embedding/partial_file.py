@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -30,8 +30,6 @@ class Progress:
     is_packed: bool = False
     # sentences that were reported and left out
     failures: int = 0
-    # see `kernels.products.choices`
-    engines: list = field(default_factory=list)
 
 
 class PartialFile:

@@ -1,6 +1,5 @@
 """
-The one interface to the recurrence, the only part of the model that has faster twins, and the
-choice between them.
+The recurrence: one interface to all backends, and the choice between them.
 """
 
 import logging
@@ -36,7 +35,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
-# Fastest first; the reference takes every call.
+# Fastest first; the reference computes every call.
 BACKENDS = {"cpu": cpu, "reference": reference}
 
 START = os.environ.get("ELMO_BACKEND", AUTO)
@@ -47,14 +46,18 @@ _chosen: ContextVar[str] = ContextVar("elmo_backend", default=START)
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """
-    Within it, the recurrence is computed by the backend of this name: "cpu", "reference", or
-    "auto" for the fastest that can take a call. Outside it the environment variable
-    `ELMO_BACKEND` says which, and without one it is "auto".
+    Chooses the backend of the recurrence for a block of code.
+
+    # Parameters
+
+    name : `str`
+        "cpu", "reference", or "auto" for the fastest that can compute a call. The default is the
+        environment variable `ELMO_BACKEND`, or "auto" without one.
 
     # Raises
 
-    `ValueError` for another name. A backend that is named and cannot take a call raises
-    `BackendUnavailable`, with the reason, when it is called.
+    `ValueError` for another name. A named backend that cannot compute a call raises
+    `BackendUnavailable` at that call.
     """
     _check(name)
     token = _chosen.set(name)
@@ -66,12 +69,12 @@ def use_backend(name: str) -> Iterator[None]:
 
 def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     """
-    Runs one layer of LSTMs with projection: `kernels.reference.projected_lstm` defines it, and the
-    chosen backend computes it.
+    Runs one layer of LSTMs with projection by the chosen backend, as
+    `kernels.reference.projected_lstm` defines it.
 
     # Raises
 
-    `BackendUnavailable` when a backend was named that cannot take the call.
+    `BackendUnavailable` if a backend was named and cannot compute the call.
     """
     name = _chosen.get()
     _check(name)
@@ -79,7 +82,7 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
         reason = BACKENDS[name].unsupported(call)
         if reason is not None:
             raise BackendUnavailable(
-                f"The backend {name!r} cannot take this call: {reason}. Choose another, or "
+                f"The backend {name!r} cannot compute this call: {reason}. Choose another, or "
                 f"{AUTO!r}, with use_backend() or the environment variable ELMO_BACKEND"
             )
         return BACKENDS[name].projected_lstm(call)
@@ -88,12 +91,12 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
         if reason is None:
             return backend.projected_lstm(call)
         _log_once(name, reason)
-    raise AssertionError("the reference takes every call")
+    raise AssertionError("the reference computes every call")
 
 
 @lru_cache(maxsize=256)
 def _log_once(name: str, reason: str) -> None:
-    logger.info("The backend %r is passed over: %s", name, reason)
+    logger.info("The backend %r cannot compute a call: %s", name, reason)
 
 
 def _check(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a kernel: one layer of LSTMs over a batch, and with what weights."""
+"""The arguments of a kernel: one layer of LSTMs, its weights, and a batch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
@@ -13,12 +13,12 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 class BackendUnavailable(RuntimeError):
-    """Raised when a backend that was asked for by name cannot take a call; it says why."""
+    """A backend that was chosen by name cannot compute a call; the message says why."""
 
 
 class DirectionWeights(NamedTuple):
     """
-    The weights of one direction of one layer; the gates come in the order i, f, g, o.
+    The weights of one direction of one layer, with the gates in the order i, f, g, o.
 
     # Parameters
 
@@ -27,7 +27,7 @@ class DirectionWeights(NamedTuple):
     recurrent : `torch.Tensor`
         (4 * cell_size, hidden_size)
     bias : `torch.Tensor`
-        (4 * cell_size,), the forget gate's offset included.
+        (4 * cell_size,), including the forget gate's offset.
     projection : `Optional[torch.Tensor]`
         (hidden_size, cell_size); `None` where the output is not projected.
     """
@@ -39,7 +39,7 @@ class DirectionWeights(NamedTuple):
 
 
 class LayerState(NamedTuple):
-    """What one layer remembers: (directions, batch, hidden_size) and (..., cell_size)."""
+    """One layer's state: (directions, batch, hidden_size) and (directions, batch, cell_size)."""
 
     hidden: torch.Tensor
     cell: torch.Tensor
@@ -54,23 +54,23 @@ class LstmCall(NamedTuple):
     inputs : `torch.Tensor`
         (directions, batch, time, input_size)
     lengths : `torch.Tensor`
-        (batch,), int64: how many steps of each sentence count; from 0 to time.
+        (batch,), int64: the number of steps of each sentence, from 0 to time.
     weights : `Sequence[DirectionWeights]`
-        One element a direction.
+        One for each direction.
     state : `LayerState`
-        What the layer remembers at the start.
+        The initial state.
     cell_clip, projection_clip : `Optional[float]`
         `None` for no clipping; without a projection `projection_clip` has no effect.
     dropout : `Optional[torch.Tensor]`
-        (directions, batch, hidden_size), a factor for each output; `None` for none.
+        (directions, batch, hidden_size), a factor for each output; `None` for no dropout.
     precision : `str`
-        The least of `PRECISIONS` that will do where no gradient is wanted. A backend may compute
-        with more.
+        The lowest of `PRECISIONS` that is acceptable where no gradient is needed. A backend may
+        compute with a higher one.
     recompute_gates : `bool`
-        Whether a backward pass computes the gates anew and the forward pass does not keep them.
+        Whether the backward pass recomputes the gates, so that the forward pass need not save them.
     packed : `Optional[PackedWeights]`
-        Where a backend keeps what it makes of these weights from one call to the next; `None` for
-        nowhere.
+        The cache of packed weights from call to call, which training does not use; `None` for no
+        cache.
     """
 
     inputs: torch.Tensor

@@ -1,4 +1,4 @@
-"""The backend for CPUs: no compiler, only what torch brings."""
+"""The backend for CPUs, from torch's own operators: it needs no compiler."""
 
 from typing import Optional
 
@@ -23,7 +23,7 @@ def unsupported(call: LstmCall) -> Optional[str]:
     if call.inputs.dtype not in (torch.float32, torch.float64):
         return f"the inputs are {call.inputs.dtype}, not float32 or float64"
     if call.dropout is not None and call.dropout.requires_grad:
-        return "it has no gradient with respect to the dropout's factors"
+        return "it has no gradient with respect to the dropout mask"
     if torch.jit.is_tracing():
         return "it works in place, which cannot be traced"
     return None
@@ -31,21 +31,26 @@ def unsupported(call: LstmCall) -> Optional[str]:
 
 def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     """
-    See `kernels.reference.projected_lstm`. Derivatives of derivatives are refused, with a
-    `RuntimeError`. Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are of bfloat16,
-    backward too; sums, states and what is between the products stay as they are.
+    See `kernels.reference.projected_lstm`.
+
+    Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are bfloat16, in the backward pass
+    too; sums, states and activations stay float32.
+
+    # Raises
+
+    `RuntimeError` for second derivatives.
     """
-    light = _autocast_to_bfloat16() and call.inputs.dtype == torch.float32
+    bfloat16 = _autocast_to_bfloat16() and call.inputs.dtype == torch.float32
     with torch.autocast("cpu", enabled=False):
         if torch.is_grad_enabled() and _requires_grad(call):
-            return cpu_training.projected_lstm(call, TRAINING_BFLOAT16 if light else TRAINING)
+            return cpu_training.projected_lstm(call, TRAINING_BFLOAT16 if bfloat16 else TRAINING)
         with torch.no_grad():
-            lighter = light and call.precision == "float32"
-            return run(call, "bfloat16" if lighter else call.precision)[:2]
+            by_autocast = bfloat16 and call.precision == "float32"
+            return run(call, "bfloat16" if by_autocast else call.precision)[:2]
 
 
 def _autocast_to_bfloat16() -> bool:
-    # named anew in torch 2.4
+    # torch 2.4 has other names
     if hasattr(torch, "get_autocast_dtype"):
         enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     else:

@@ -1,9 +1,9 @@
 """
 The projected LSTM on a CPU, forward.
 
-The input products of many steps are one product; a step is then one product with the recurrent
-weights of both directions, one with the projections, and element-wise work in place, for the
-sentences that still run.
+The input products of a block of steps are one product. A step is one product with the recurrent
+weights, one with the projections, and element-wise work in place, for the sentences that have not
+ended.
 """
 
 from typing import NamedTuple, Optional
@@ -11,28 +11,28 @@ from typing import NamedTuple, Optional
 import torch
 
 from elmo_components.kernels.call import LayerState, LstmCall
-from elmo_components.kernels.engines import Parts
+from elmo_components.kernels.engines import Outputs
 from elmo_components.kernels.packed import PackedWeights
 from elmo_components.kernels.products import Product
 from elmo_components.kernels.steps import Steps
 
-__all__ = ["Kept", "block_rows", "run"]
+__all__ = ["SavedForBackward", "block_rows", "run"]
 
-# Input gates are computed for as many steps at once as fit into so many bytes: enough rows for a
-# product at full speed, and below the 32 MB from which glibc gives memory back with each free.
+# Bytes of the input gates that are computed at once: enough rows for a product at full speed, and
+# below 32 MB, from which glibc returns memory to the system at each free.
 BLOCK = 16 << 20
 
 
-class Kept(NamedTuple):
-    """What a backward pass needs of every step, in the rows' order."""
+class SavedForBackward(NamedTuple):
+    """What the backward pass needs of every step, in row order."""
 
     # (directions, rows, input_size)
     inputs: torch.Tensor
     # (directions, batch, hidden_size), (directions, batch, cell_size): at the start
     hidden: torch.Tensor
     cell: torch.Tensor
-    # (directions, rows of a block, 4 * cell_size), for each block, after their non-linearities;
-    # none where they are to be computed again
+    # (directions, rows of a block, 4 * cell_size) for each block, after the non-linearities; empty
+    # where the backward pass recomputes them
     gates: list[torch.Tensor]
     # (directions, rows, cell_size)
     cells: torch.Tensor
@@ -48,15 +48,15 @@ class _Products(NamedTuple):
 
 
 def run(
-    call: LstmCall, precision: str, *, keep: bool = False
-) -> tuple[torch.Tensor, LayerState, Optional[Kept]]:
+    call: LstmCall, precision: str, *, save: bool = False
+) -> tuple[torch.Tensor, LayerState, Optional[SavedForBackward]]:
     """
-    Returns the outputs and the state, as `kernels.reference.projected_lstm` defines them, and, to
-    `keep`, what a backward pass needs.
+    Returns the outputs and the state, as `kernels.reference.projected_lstm` defines them, and with
+    `save` what the backward pass needs.
     """
     directions, batch, time, _ = call.inputs.shape
     hidden_size = call.state.hidden.size(-1)
-    products = _products(call, precision)
+    products = _products(call, precision, packed=None if save else call.packed)
     steps = Steps.of(call.lengths, time)
     # (directions, 1, 4 * cell_size)
     bias = torch.stack([weight.bias for weight in call.weights]).unsqueeze(1)
@@ -67,11 +67,11 @@ def run(
     start, cells = steps.sort(call.state.hidden), steps.sort(call.state.cell)
     # (directions, rows, hidden_size)
     outputs = inputs.new_empty(directions, steps.num_rows, hidden_size)
-    kept = _keep(call, inputs, start, cells, outputs) if keep else None
-    keep_gates = keep and not call.recompute_gates
+    saved = _save(call, inputs, start, cells, outputs) if save else None
+    save_gates = save and not call.recompute_gates
     hidden, cell = start, _Cell(cells, 0)
     for block in steps.blocks(block_rows(cells)):
-        # parts of (directions, rows of the block, 4 * cell_size)
+        # (directions, rows of the block, 4 * cell_size) in one or several tensors
         input_gates = products.input(inputs[:, block.rows], [bias])
         row = block.rows.start
         for count, output, *step_gates in zip(
@@ -82,32 +82,32 @@ def run(
             if cell.count != count:
                 hidden, cell = hidden[:, :count], _Cell(cells, count)
             gates = products.recurrent(hidden, step_gates)
-            # in training there is one part
-            activated = cell.step(gates, call.cell_clip, step_gates[0] if keep_gates else None)
+            # in training the gates are one tensor
+            activated = cell.step(gates, call.cell_clip, step_gates[0] if save_gates else None)
             _project(activated, products.projection, call.projection_clip, output)
-            if kept is not None:
+            if saved is not None:
                 rows = slice(row, row + count)
-                kept.cells[:, rows] = cell.cell
-                if kept.projected is not kept.outputs:
-                    kept.projected[:, rows] = output
+                saved.cells[:, rows] = cell.cell
+                if saved.projected is not saved.outputs:
+                    saved.projected[:, rows] = output
                 row += count
             hidden = output if dropout is None else output.mul_(dropout[:, :count])
-        if kept is not None and keep_gates:
-            kept.gates.append(input_gates[0])
+        if saved is not None and save_gates:
+            saved.gates.append(input_gates[0])
     end = LayerState(steps.unsort(steps.last(start, outputs)), steps.unsort(cells))
-    return steps.pad(outputs, batch), end, kept
+    return steps.pad(outputs, batch), end, saved
 
 
 def block_rows(cells: torch.Tensor) -> int:
-    """Returns how many rows' gates are computed at once, for cells of shape (..., cell_size)."""
+    """Returns the number of rows whose gates are computed at once."""
     return BLOCK // (cells.size(0) * 4 * cells.size(-1) * cells.element_size())
 
 
-def _products(call: LstmCall, precision: str) -> _Products:
-    packed = PackedWeights() if call.packed is None else call.packed
-
+def _products(call: LstmCall, precision: str, *, packed: Optional[PackedWeights]) -> _Products:
     def product(name: str) -> Product:
         weights = [getattr(weight, name) for weight in call.weights]
+        if packed is None:
+            return Product(weights, precision)
         return packed.get(f"{name} {precision}", weights, lambda: Product(weights, precision))
 
     return _Products(
@@ -118,7 +118,7 @@ def _products(call: LstmCall, precision: str) -> _Products:
 
 
 class _Cell:
-    """The memory cells of the first `count` rows."""
+    """The cells of the first `count` rows."""
 
     def __init__(self, cells: torch.Tensor, count: int) -> None:
         self.count = count
@@ -127,27 +127,27 @@ class _Cell:
         self._activated = torch.empty_like(self.cell, memory_format=torch.contiguous_format)
 
     def step(
-        self, parts: Parts, clip: Optional[float], keep: Optional[torch.Tensor]
+        self, parts: Outputs, clip: Optional[float], save: Optional[torch.Tensor]
     ) -> torch.Tensor:
         """
-        Returns sigmoid(o) * tanh(c_t), (directions, count, cell_size), valid to the next step.
+        Returns sigmoid(o) * tanh(c_t), (directions, count, cell_size); the next step overwrites it.
 
         # Parameters
 
-        parts : `Parts`
+        parts : `Outputs`
             The gates before their non-linearities.
         clip : `Optional[float]`
             Of the cells.
-        keep : `Optional[torch.Tensor]`
+        save : `Optional[torch.Tensor]`
             Where to write the gates after their non-linearities, (directions, count,
             4 * cell_size); `None` for nowhere.
         """
         sizes = [part.size(0) for part in parts]
-        kept_parts = [None] * len(parts) if keep is None else keep.split(sizes)
+        saved_parts = [None] * len(parts) if save is None else save.split(sizes)
         # (directions of the part, count, cell_size), each
         cells, activations = self.cell.split(sizes), self._activated.split(sizes)
-        for gates, kept, cell, activated in zip(parts, kept_parts, cells, activations):
-            i, f, g, o = _activate(gates, kept)
+        for gates, saved, cell, activated in zip(parts, saved_parts, cells, activations):
+            i, f, g, o = _activate(gates, saved)
             cell.mul_(f).addcmul_(i, g)
             if clip is not None:
                 cell.clamp_(-clip, clip)
@@ -164,9 +164,9 @@ def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Te
     if out is None:
         i_and_f.sigmoid_()
         return [i, f, g.tanh_(), o.sigmoid_()]
-    kept = out.chunk(4, dim=-1)
+    saved = out.chunk(4, dim=-1)
     torch.sigmoid(i_and_f, out=out.narrow(-1, 0, i_and_f.size(-1)))
-    return [kept[0], kept[1], torch.tanh(g, out=kept[2]), torch.sigmoid(o, out=kept[3])]
+    return [saved[0], saved[1], torch.tanh(g, out=saved[2]), torch.sigmoid(o, out=saved[3])]
 
 
 def _project(
@@ -180,15 +180,15 @@ def _project(
             torch.clamp(part, -clip, clip, out=target)
 
 
-def _keep(
+def _save(
     call: LstmCall,
     inputs: torch.Tensor,
     hidden: torch.Tensor,
     cell: torch.Tensor,
     outputs: torch.Tensor,
-) -> Kept:
+) -> SavedForBackward:
     directions, rows, _ = inputs.shape
-    return Kept(
+    return SavedForBackward(
         inputs,
         hidden,
         cell.clone(),

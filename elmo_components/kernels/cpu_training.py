@@ -1,8 +1,8 @@
 """
-The projected LSTM on a CPU with gradients: a layer is one step of autograd.
+The projected LSTM on a CPU with gradients: a layer is one autograd function.
 
-Backward, the loop over time holds only what the step before depends on; the gradients of weights
-and inputs are each one product over all steps.
+The backward loop over time computes only what the previous step depends on. The gradients of
+weights and inputs are each one product over all steps of a block.
 """
 
 from typing import Any, Optional
@@ -12,7 +12,7 @@ from torch import nn
 
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import block_rows, run
-from elmo_components.kernels.engines import LIGHT_STEP, light_rows
+from elmo_components.kernels.engines import ROW_STEP, padded_bfloat16
 from elmo_components.kernels.products import TRAINING_BFLOAT16
 from elmo_components.kernels.steps import Steps
 
@@ -36,12 +36,12 @@ class _Layer(torch.autograd.Function):
     def forward(
         ctx: Any, call: LstmCall, precision: str, *tensors: Optional[torch.Tensor]
     ) -> tuple:
-        outputs, state, ctx.kept = run(call, precision, keep=True)
+        outputs, state, ctx.saved = run(call, precision, save=True)
         ctx.save_for_backward(call.dropout, *tensors[3:])
-        # not the call itself, whose tensors would be kept alive
+        # not the call itself, which would keep its tensors in memory
         ctx.lengths, ctx.shape = call.lengths, call.inputs.shape
         ctx.cell_clip, ctx.projection_clip = call.cell_clip, call.projection_clip
-        # what the products are of
+        # the type of the products
         ctx.dtype = torch.bfloat16 if precision == TRAINING_BFLOAT16 else call.inputs.dtype
         return outputs, *state
 
@@ -49,12 +49,12 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple:
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "The CPU backend has no derivatives of derivatives (create_graph=True); compute "
-                'the forward pass within use_backend("reference")'
+                "The CPU backend has no second derivatives (create_graph=True). Run the forward "
+                'pass within use_backend("reference")'
             )
         backward = _Backward(ctx)
         backward.run(*gradients)
-        return None, None, *backward.of_inputs(), *backward.of_weights()
+        return None, None, *backward.grad_inputs(), *backward.grad_weights()
 
 
 class _Backward:
@@ -62,84 +62,87 @@ class _Backward:
 
     def __init__(self, ctx: Any) -> None:
         dropout, *weights = ctx.saved_tensors
-        self._ctx, self._kept = ctx, ctx.kept
+        self._ctx, self._saved = ctx, ctx.saved
         self._steps = Steps.of(ctx.lengths, ctx.shape[2])
         self._dropout = None if dropout is None else self._steps.sort(dropout)
         self._needed = ctx.needs_input_grad[2:]
-        # (directions, ...), each, those that products are of in the products' type
+        # (directions, ...), each, in the type of the products
         self._input, self._recurrent = (
             torch.stack(weights[kind::4]).to(ctx.dtype) for kind in range(2)
         )
         self._bias = torch.stack(weights[2::4])
         self._projection = None if weights[3] is None else torch.stack(weights[3::4]).to(ctx.dtype)
-        self._light = ctx.dtype == torch.bfloat16
+        self._bfloat16 = ctx.dtype == torch.bfloat16
         # (directions, rows, input_size + hidden_size): what the gates are a product with
         self._read = torch.cat(
             [
-                self._kept.inputs,
-                self._steps.previous_rows(self._kept.hidden, self._kept.outputs),
+                self._saved.inputs,
+                self._steps.previous_rows(self._saved.hidden, self._saved.outputs),
             ],
             dim=-1,
         )
-        if self._light:
-            # a block's rows are rounded up, and may reach past all
-            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, LIGHT_STEP))
+        if self._bfloat16:
+            # a block's rows are rounded up, and may reach past the last row
+            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, ROW_STEP))
 
     def run(self, outputs: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> None:
-        """Takes the gradients of the layer's outputs and of its state at the end."""
-        steps, kept = self._steps, self._kept
-        # (directions, rows, hidden_size): of the projections before clipping
-        self._of_projected = steps.pack(outputs)
+        """Backpropagates the gradients of the layer's outputs and of its final state."""
+        steps, saved = self._steps, self._saved
+        # (directions, rows, hidden_size): with respect to the projections before clipping
+        self._grad_projected = steps.pack(outputs)
         # (directions, rows, cell_size): what was projected
-        self._activated = torch.empty_like(kept.cells)
-        # (directions, batch, ...): of the state before the step, in the rows' order
-        self._of_hidden, self._of_cell = steps.sort(hidden), steps.sort(cell)
-        self._of_input = torch.empty_like(kept.inputs)
+        self._activated = torch.empty_like(saved.cells)
+        # (directions, batch, ...): with respect to the state before the step, in row order
+        self._grad_hidden, self._grad_cell = steps.sort(hidden), steps.sort(cell)
+        self._grad_input = torch.empty_like(saved.inputs)
         # (directions, 4 * cell_size, input_size + hidden_size), (directions, 4 * cell_size)
-        self._of_gate_weights = kept.cells.new_zeros(
-            kept.cells.size(0), 4 * kept.cells.size(-1), self._read.size(-1)
+        self._grad_gate_weights = saved.cells.new_zeros(
+            saved.cells.size(0), 4 * saved.cells.size(-1), self._read.size(-1)
         )
-        self._of_bias = self._of_gate_weights.new_zeros(self._of_gate_weights.shape[:2])
-        # a second pass, after retain_graph=True, has none left
-        saved = list(kept.gates)
-        kept.gates.clear()
+        self._grad_bias = self._grad_gate_weights.new_zeros(self._grad_gate_weights.shape[:2])
+        # a second pass, after retain_graph=True, finds none and computes them
+        block_gates = list(saved.gates)
+        saved.gates.clear()
         step = len(steps.counts)
-        for block in reversed(list(steps.blocks(block_rows(kept.cells)))):
+        for block in reversed(list(steps.blocks(block_rows(saved.cells)))):
             # (directions, rows of the block, 4 * cell_size): the gates, then their gradients
-            gates = saved.pop() if saved else self._gates(block.rows)
+            gates = block_gates.pop() if block_gates else self._gates(block.rows)
             for step_gates in reversed(gates.split(block.counts, dim=1)):
                 step -= 1
                 self._step(step, step_gates)
-            # the gradients as products read them
-            factors = light_rows(gates) if self._light else gates
+            # (directions, rows of the block or more, 4 * cell_size), in the type of the products
+            factors = padded_bfloat16(gates) if self._bfloat16 else gates
             if self._needed[0]:
-                of_input = torch.bmm(factors, self._input)
-                self._of_input[:, block.rows] = of_input[:, : gates.size(1)]
+                grad_input = torch.bmm(factors, self._input)
+                self._grad_input[:, block.rows] = grad_input[:, : gates.size(1)]
             if any(self._needed[3:]):
                 read = self._read.narrow(1, block.rows.start, factors.size(1))
-                _add_product(self._of_gate_weights, factors.transpose(1, 2), read)
-                self._of_bias += gates.sum(dim=1)
+                _add_product(self._grad_gate_weights, factors.transpose(1, 2), read)
+                self._grad_bias += gates.sum(dim=1)
 
-    def of_inputs(self) -> tuple:
-        """Returns the gradients of the inputs and of the state at the start."""
+    def grad_inputs(self) -> tuple:
+        """Returns the gradients of the inputs and of the initial state."""
         steps = self._steps
-        of_input = steps.pad(self._of_input, self._ctx.shape[1]) if self._needed[0] else None
-        return of_input, steps.unsort(self._of_hidden), steps.unsort(self._of_cell)
+        grad_input = steps.pad(self._grad_input, self._ctx.shape[1]) if self._needed[0] else None
+        return grad_input, steps.unsort(self._grad_hidden), steps.unsort(self._grad_cell)
 
-    def of_weights(self) -> list[Optional[torch.Tensor]]:
+    def grad_weights(self) -> list[Optional[torch.Tensor]]:
         """Returns the gradients of each direction's input, recurrent, bias and projection."""
         if not any(self._needed[3:]):
             return [None] * len(self._needed[3:])
         sizes = [self._input.size(-1), self._recurrent.size(-1)]
-        of_input, of_recurrent = self._of_gate_weights.split(sizes, dim=-1)
-        gradients = [of_input, of_recurrent, self._of_bias]
+        grad_input, grad_recurrent = self._grad_gate_weights.split(sizes, dim=-1)
+        gradients = [grad_input, grad_recurrent, self._grad_bias]
         if self._projection is not None:
             # (directions, hidden_size, cell_size)
-            of_projected, activated = self._of_projected, self._activated
-            if self._light:
-                of_projected, activated = light_rows(of_projected), light_rows(activated)
+            grad_projected, activated = self._grad_projected, self._activated
+            if self._bfloat16:
+                grad_projected, activated = (
+                    padded_bfloat16(grad_projected),
+                    padded_bfloat16(activated),
+                )
             gradients.append(
-                torch.bmm(of_projected.transpose(1, 2), activated).to(self._bias.dtype)
+                torch.bmm(grad_projected.transpose(1, 2), activated).to(self._bias.dtype)
             )
         return [
             None if gradient is None else gradient[direction]
@@ -161,15 +164,15 @@ class _Backward:
         return gates
 
     def _times(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        if not self._light:
+        if not self._bfloat16:
             return torch.bmm(rows, weight)
-        return torch.bmm(light_rows(rows), weight)[:, : rows.size(1)]
+        return torch.bmm(padded_bfloat16(rows), weight)[:, : rows.size(1)]
 
     def _step(self, step: int, gates: torch.Tensor) -> None:
-        ctx, kept, steps = self._ctx, self._kept, self._steps
+        ctx, saved, steps = self._ctx, self._saved, self._steps
         count, rows = steps.counts[step], steps.rows(step)
         # (directions, count, hidden_size)
-        projected = self._of_projected[:, rows].add_(self._of_hidden[:, :count])
+        projected = self._grad_projected[:, rows].add_(self._grad_hidden[:, :count])
         if self._dropout is not None:
             projected.mul_(self._dropout[:, :count])
         if self._projection is None:
@@ -178,36 +181,36 @@ class _Backward:
             if ctx.projection_clip is not None:
                 clip = ctx.projection_clip
                 _clamp_backward(
-                    projected, kept.projected[:, rows], -clip, clip, grad_input=projected
+                    projected, saved.projected[:, rows], -clip, clip, grad_input=projected
                 )
             # (directions, count, cell_size)
             activated = self._times(projected, self._projection).to(gates.dtype)
-        new, of_cell = kept.cells[:, rows], self._of_cell[:, :count]
-        old = kept.cell[:, :count]
+        new, grad_cell = saved.cells[:, rows], self._grad_cell[:, :count]
+        old = saved.cell[:, :count]
         if step > 0:
-            old = kept.cells[:, steps.rows(step - 1)][:, :count]
+            old = saved.cells[:, steps.rows(step - 1)][:, :count]
         # (directions, count, cell_size), each
         i, f, g, o = gates.chunk(4, dim=-1)
         squashed = torch.tanh(new)
         torch.mul(o, squashed, out=self._activated[:, rows])
         # h = o * tanh(c)
-        of_o = activated * squashed
-        of_squashed = activated.mul_(o)
-        _sigmoid_backward(of_o, o, grad_input=o)
-        of_cell.add_(_tanh_backward(of_squashed, squashed, grad_input=of_squashed))
+        grad_o = activated * squashed
+        grad_squashed = activated.mul_(o)
+        _sigmoid_backward(grad_o, o, grad_input=o)
+        grad_cell.add_(_tanh_backward(grad_squashed, squashed, grad_input=grad_squashed))
         if ctx.cell_clip is not None:
-            _clamp_backward(of_cell, new, -ctx.cell_clip, ctx.cell_clip, grad_input=of_cell)
+            _clamp_backward(grad_cell, new, -ctx.cell_clip, ctx.cell_clip, grad_input=grad_cell)
         # c = i * g + f * c_(t-1)
-        of_i, of_g, of_f = of_cell * g, of_cell * i, of_cell * old
-        of_cell.mul_(f)
-        _sigmoid_backward(of_i, i, grad_input=i)
-        _tanh_backward(of_g, g, grad_input=g)
-        _sigmoid_backward(of_f, f, grad_input=f)
-        self._of_hidden[:, :count] = self._times(gates, self._recurrent)
+        grad_i, grad_g, grad_f = grad_cell * g, grad_cell * i, grad_cell * old
+        grad_cell.mul_(f)
+        _sigmoid_backward(grad_i, i, grad_input=i)
+        _tanh_backward(grad_g, g, grad_input=g)
+        _sigmoid_backward(grad_f, f, grad_input=f)
+        self._grad_hidden[:, :count] = self._times(gates, self._recurrent)
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Adds a batched product to `total`, whose type may be wider."""
+    """Adds a batched product to `total`, which may be of a wider type."""
     if total.dtype == left.dtype:
         total.baddbmm_(left, right)
     else:

@@ -1,47 +1,66 @@
-"""torch's ways to multiply rows with a weight that was laid out for it beforehand."""
+"""torch's ways to multiply rows with a packed weight."""
 
-import logging
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Optional
 
 import torch
 
 __all__ = [
-    "ENGINES",
-    "LIGHT_STEP",
+    "ROW_STEP",
     "Engine",
-    "Parts",
+    "Outputs",
+    "bfloat16_training",
+    "blas",
+    "blas_training",
+    "fbgemm",
+    "has_fbgemm",
+    "has_onednn",
     "join",
-    "light_count",
-    "light_rows",
-    "missing",
+    "onednn",
+    "padded_bfloat16",
 ]
 
-logger = logging.getLogger(__name__)
+# By how much the number of rows is rounded up at most for a training product in bfloat16.
+ROW_STEP = 128
+# linear_dynamic takes its scale from the largest and the smallest input. Each row is scaled to
+# [-1, 1] and gets these columns, so that the scale is the same for all rows. fbgemm is slow where
+# the number of columns is no multiple of 4.
+RANGE_COLUMNS = (1.0, -1.0, 0.0, 0.0)
 
-# By how much the number of rows is rounded up at most for a product in bfloat16.
-LIGHT_STEP = 128
-
-# Products of all directions: one tensor (directions, rows, output_size), or one (1, rows,
-# output_size) for each direction.
-Parts = list[torch.Tensor]
+# One tensor (directions, rows, output_size), or one (1, rows, output_size) for each direction.
+Outputs = list[torch.Tensor]
 
 # (inputs, addend) to the products of inputs, (directions, rows, input_size), with the transposed
-# weights, plus `addend`: None, or parts that are then free to be overwritten and returned, or one
-# bias (directions, 1, output_size), which is not.
-Engine = Callable[[torch.Tensor, Optional[Parts]], Parts]
+# weights, plus `addend`: None, or outputs that may be overwritten and returned, or one bias
+# (directions, 1, output_size), which may not.
+Engine = Callable[[torch.Tensor, Optional[Outputs]], Outputs]
+
+_quantized_engine_lock = threading.Lock()
+
+
+def has_onednn(dtype: torch.dtype) -> bool:
+    """Returns whether torch and the processor can run `onednn`."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise") or not torch.backends.mkldnn.enabled:
+        return False
+    return dtype != torch.bfloat16 or _has_bfloat16()
+
+
+def has_fbgemm() -> bool:
+    """Returns whether torch can run `fbgemm`."""
+    return "fbgemm" in torch.backends.quantized.supported_engines
 
 
 def blas(weights: Sequence[torch.Tensor]) -> Engine:
-    """All directions in one call of the batched product, float32 or float64."""
+    """float32 or float64: one batched product for all directions, for inference."""
     # (directions, input_size, output_size)
     return _batched(torch.stack([weight.t() for weight in weights]).contiguous())
 
 
-def blas_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
-    """As `blas`, for weights that soon change again: only small ones are transposed."""
+def blas_training(weights: Sequence[torch.Tensor]) -> Engine:
+    """As `blas`, for weights that soon change again: transposes only small ones."""
     # (directions, input_size, output_size)
     transposed = torch.stack(list(weights)).transpose(1, 2)
     if transposed.size(1) > transposed.size(2):
@@ -50,181 +69,105 @@ def blas_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
 
 
 def onednn(weights: Sequence[torch.Tensor]) -> Engine:
-    """oneDNN's float32 product with a weight in blocks: on AMD three times as fast as MKL's."""
-    blocked = [torch.ops.mkldnn._reorder_linear_weight(weight.clone(), None) for weight in weights]
+    """
+    float32 or bfloat16, as the weights are, with sums in float32.
+
+    It is private in torch. On AMD it is three times as fast as MKL in float32, and up to twice as
+    fast as an unpacked product in bfloat16.
+    """
+    dtype = weights[0].dtype
+    packed = [torch.ops.mkldnn._reorder_linear_weight(weight.clone(), None) for weight in weights]
     linear = torch.ops.mkldnn._linear_pointwise
 
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
-        parts = []
-        for direction, weight in enumerate(blocked):
-            rows = inputs[direction]
-            if addend is None or addend[0].size(1) == 1:
-                bias = None if addend is None else _direction(addend, direction)[0]
-                part = linear(rows, weight, bias, "none", [], "")
+    def product(inputs: torch.Tensor, addend: Optional[Outputs]) -> Outputs:
+        outputs = []
+        for direction, weight in enumerate(packed):
+            # (rows, input_size)
+            rows = inputs[direction].to(dtype)
+            added = None if addend is None else _direction(addend, direction)
+            # (rows, output_size)
+            if added is None:
+                output = linear(rows, weight, None, "none", [], "").float()
+            elif dtype != torch.float32:
+                output = _add(added, linear(rows, weight, None, "none", [], ""))
+            elif added.size(0) == 1:
+                output = linear(rows, weight, added[0], "none", [], "")
             else:
-                part = linear.binary(rows, _direction(addend, direction), weight, None, "add")
-            parts.append(part.unsqueeze(0))
-        return parts
+                output = linear.binary(rows, added, weight, None, "add")
+            outputs.append(output.unsqueeze(0))
+        return outputs
 
     return product
 
 
-def bfloat16(weights: Sequence[torch.Tensor]) -> Engine:
-    """Inputs, weights and products in bfloat16, sums in float32."""
-    # (directions, input_size, output_size)
-    transposed = torch.stack([weight.t() for weight in weights]).bfloat16().contiguous()
-
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
-        # (directions, rows, output_size)
-        result = torch.bmm(inputs.bfloat16(), transposed).float()
-        return [result if addend is None else result.add_(join(addend))]
-
-    return product
-
-
-def bfloat16_unpacked(weights: Sequence[torch.Tensor]) -> Engine:
-    """As `bfloat16`, for weights that soon change again, and with less to allocate."""
+def bfloat16_training(weights: Sequence[torch.Tensor]) -> Engine:
+    """bfloat16 with sums in float32, for float32 weights that soon change again."""
     # (directions, input_size, output_size)
     transposed = torch.stack([weight.bfloat16() for weight in weights]).transpose(1, 2)
 
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+    def product(inputs: torch.Tensor, addend: Optional[Outputs]) -> Outputs:
         # (directions, rows, output_size)
-        result = torch.bmm(light_rows(inputs), transposed)[:, : inputs.size(1)]
-        if addend is None or addend[0].size(1) == 1:
-            return [result.float() if addend is None else join(addend) + result]
-        return [join(addend).add_(result)]
+        output = torch.bmm(padded_bfloat16(inputs), transposed)[:, : inputs.size(1)]
+        return [output.float() if addend is None else _add(join(addend), output)]
 
     return product
 
 
 def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
-    """int8 weights with a scale for each output, int8 inputs with one scale for each call."""
-    packed = []
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = "fbgemm"
-    try:
-        with warnings.catch_warnings():
-            # the type, not the product, is deprecated
-            warnings.filterwarnings("ignore", message=".*quantize_per_channel.*")
-            for weight in weights:
-                _, scales = _quantized(weight)
-                quantized = torch.quantize_per_channel(
-                    weight, scales.double(), torch.zeros(len(scales)).long(), 0, torch.qint8
-                )
-                packed.append(torch.ops.quantized.linear_prepack(quantized, None))
-    finally:
-        torch.backends.quantized.engine = before
-    # without these instructions pairs of products are summed in 16 bits, which 7 bits cannot exceed
-    reduce_range = not _has_vnni()
+    """
+    int8, with a scale for each output of a weight and for each row of inputs.
 
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
-        parts = []
+    A row's products do not depend on the other rows.
+    """
+    packed = [_quantize(weight) for weight in weights]
+    # without VNNI pairs of products are summed in 16 bits, which 7 bits cannot exceed
+    reduce_range = not _cpu_has("_is_vnni_supported")
+    columns = torch.tensor(RANGE_COLUMNS, device="cpu")
+
+    def product(inputs: torch.Tensor, addend: Optional[Outputs]) -> Outputs:
+        directions, rows, _ = inputs.shape
+        # (directions, rows, 1)
+        scales = torch.linalg.vector_norm(inputs, float("inf"), dim=2, keepdim=True)
+        scales.clamp_(min=torch.finfo(inputs.dtype).tiny)
+        # (directions, rows, input_size + 4)
+        scaled = torch.cat([inputs / scales, columns.expand(directions, rows, -1)], dim=2)
+        outputs = []
         for direction, weight in enumerate(packed):
             # (rows, output_size)
-            part = torch.ops.quantized.linear_dynamic(inputs[direction], weight, reduce_range)
+            output = torch.ops.quantized.linear_dynamic(scaled[direction], weight, reduce_range)
+            # addcmul is slower, since it has no vector code for a scale a row
+            output.mul_(scales[direction])
             if addend is not None:
-                part.add_(_direction(addend, direction))
-            parts.append(part.unsqueeze(0))
-        return parts
+                output.add_(_direction(addend, direction))
+            outputs.append(output.unsqueeze(0))
+        return outputs
 
     return product
 
 
-def int8_onednn(weights: Sequence[torch.Tensor]) -> Engine:
-    """int8 weights with a scale for each output, int8 inputs with one scale for each direction."""
-    packed = []
-    for weight in weights:
-        # (output_size, input_size), (output_size,)
-        integers, scales = _quantized(weight)
-        blocked = torch.ops.onednn.qlinear_prepack(integers, None)
-        packed.append((blocked, scales, torch.zeros(len(scales), dtype=torch.int64)))
-    linear = torch.ops.onednn.qlinear_pointwise
-    plain: tuple[str, list, str] = ("none", [], "")
-
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
-        # (directions, 1, 1)
-        scales = inputs.abs().amax(dim=(1, 2), keepdim=True).clamp_(min=1e-12).div_(127.0)
-        # (directions, rows, input_size)
-        integers = (inputs / scales).round_().to(torch.int8)
-        parts = []
-        for direction, (weight, *weight_scale) in enumerate(packed):
-            quantized = integers[direction], float(scales[direction]), 0, weight, *weight_scale
-            if addend is None or addend[0].size(1) == 1:
-                bias = None if addend is None else _direction(addend, direction)[0]
-                part = linear(*quantized, bias, 1.0, 0, torch.float32, *plain)
-            else:
-                # "sum" adds in place
-                other = _direction(addend, direction), None, 1.0, 0, torch.float32
-                part = linear.binary(*quantized, *other, 1.0, 0, "sum", 1.0, *plain)
-            parts.append(part.unsqueeze(0))
-        return parts
-
-    return product
-
-
-ENGINES: dict[str, Callable[[Sequence[torch.Tensor]], Engine]] = {
-    "blas": blas,
-    "blas_unpacked": blas_unpacked,
-    "onednn": onednn,
-    "bfloat16": bfloat16,
-    "bfloat16_unpacked": bfloat16_unpacked,
-    "fbgemm": fbgemm,
-    "int8_onednn": int8_onednn,
-}
-
-
-@lru_cache
-def missing(name: str) -> Optional[str]:
-    """Returns, and logs once, why torch cannot run an engine here; `None` when it can."""
-    inputs, weight = torch.zeros(1, 2, 4), torch.zeros(8, 4)
-    try:
-        # the operators and their arguments differ from release to release
-        ENGINES[name]([weight])(inputs, [torch.zeros(1, 2, 8)])
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        logger.info("torch %s cannot run the engine %r: %s", torch.__version__, name, reason)
-        return reason
-    return None
-
-
-def light_rows(rows: torch.Tensor) -> torch.Tensor:
+def padded_bfloat16(rows: torch.Tensor) -> torch.Tensor:
     """
-    Returns (directions, rows, size) in bfloat16, with zeros for more rows up to `light_count`.
+    Returns (directions, rows, size) in bfloat16, with zeros for up to `ROW_STEP` more rows.
+
+    oneDNN compiles for every new shape, which takes longer than most products. A few numbers of
+    rows serve all.
     """
-    directions, number, size = rows.shape
-    # (directions, light_count(number), size)
-    light = rows.new_empty(directions, light_count(number), size, dtype=torch.bfloat16)
-    light[:, :number] = rows
-    light[:, number:] = 0.0
-    return light
+    directions, count, size = rows.shape
+    step = ROW_STEP // 4 if count <= 512 else ROW_STEP
+    # (directions, count rounded up, size)
+    padded = rows.new_empty(directions, -(-count // step) * step, size, dtype=torch.bfloat16)
+    padded[:, :count] = rows
+    padded[:, count:] = 0.0
+    return padded
 
 
-def join(parts: Parts) -> torch.Tensor:
-    """Returns parts as one tensor, (directions, rows, output_size)."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def light_count(number: int) -> int:
-    """
-    Returns the number of rows, `number` or more, for a product in bfloat16. oneDNN compiles for
-    every new shape, which takes longer than most of the products: few shapes are better.
-    """
-    step = LIGHT_STEP // 4 if number <= 512 else LIGHT_STEP
-    return -(-number // step) * step
-
-
-def _direction(parts: Parts, direction: int) -> torch.Tensor:
-    # (rows, output_size)
-    return parts[0][direction] if len(parts) == 1 else parts[direction][0]
-
-
-def _has_vnni() -> bool:
-    supported = getattr(getattr(torch, "cpu", None), "_is_vnni_supported", None)
-    return supported is not None and bool(supported())
+def join(outputs: Outputs) -> torch.Tensor:
+    """Returns outputs as one tensor, (directions, rows, output_size)."""
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
 def _batched(transposed: torch.Tensor) -> Engine:
-    def product(inputs: torch.Tensor, addend: Optional[Parts]) -> Parts:
+    def product(inputs: torch.Tensor, addend: Optional[Outputs]) -> Outputs:
         # (directions, rows, output_size)
         if addend is None:
             return [torch.bmm(inputs, transposed)]
@@ -233,8 +176,48 @@ def _batched(transposed: torch.Tensor) -> Engine:
     return product
 
 
-def _quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _add(added: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    # one row may be a bias, which belongs to the caller
+    return added + output if added.size(-2) == 1 else added.add_(output)
+
+
+def _direction(outputs: Outputs, direction: int) -> torch.Tensor:
+    # (rows, output_size)
+    return outputs[0][direction] if len(outputs) == 1 else outputs[direction][0]
+
+
+def _quantize(weight: torch.Tensor) -> torch.ScriptObject:
+    # (output_size, input_size + 4)
+    weight = torch.nn.functional.pad(weight, (0, len(RANGE_COLUMNS)))
     # (output_size,)
-    scales = weight.abs().amax(dim=1).clamp(min=1e-12) / 127.0
-    # (output_size, input_size)
-    return (weight / scales.unsqueeze(1)).round().to(torch.int8), scales
+    scales = weight.abs().amax(dim=1).clamp(min=1e-12).double() / 127.0
+    with _fbgemm_chosen():
+        quantized = torch.quantize_per_channel(
+            weight, scales, torch.zeros_like(scales, dtype=torch.int64), 0, torch.qint8
+        )
+        return torch.ops.quantized.linear_prepack(quantized, None)
+
+
+@contextmanager
+def _fbgemm_chosen() -> Iterator[None]:
+    """Packing follows a setting of the whole process, and warns that its type is deprecated."""
+    with _quantized_engine_lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*quantize_per_channel.*")
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = "fbgemm"
+        try:
+            yield
+        finally:
+            torch.backends.quantized.engine = before
+
+
+def _has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "_is_avx512_bf16_supported"):
+        return _cpu_has("_is_avx512_bf16_supported")
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _cpu_has(name: str) -> bool:
+    # torch 1.12 has no torch.cpu with such functions
+    supported = getattr(getattr(torch, "cpu", None), name, None)
+    return supported is not None and bool(supported())

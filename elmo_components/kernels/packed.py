@@ -1,4 +1,4 @@
-"""Weights in the layout that a backend computes with, kept as long as the weights are the same."""
+"""Weights in a backend's own layout, cached until the weights change."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,20 +13,20 @@ __all__ = ["PackedWeights"]
 
 class PackedWeights:
     """
-    What was made of some weights, made anew when they change (see `Fingerprint`). A copy, or an
-    unpickled one, is empty.
+    A cache of packed weights, which are packed again when the weights change (see `Fingerprint`).
+    A copy or an unpickled cache is empty.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[Fingerprint, Any]] = {}
+        self._packed: dict[str, tuple[Fingerprint, Any]] = {}
 
-    def get(self, name: str, weights: Sequence[torch.Tensor], make: Callable[[], Any]) -> Any:
-        """Returns what `make` makes of `weights`, kept under `name` while they are the same."""
+    def get(self, name: str, weights: Sequence[torch.Tensor], pack: Callable[[], Any]) -> Any:
+        """Returns the result of `pack` for `weights`, cached under `name`."""
         with self._lock:
-            if name not in self._made or not self._made[name][0].fits(weights):
-                self._made[name] = Fingerprint(weights), make()
-            return self._made[name][1]
+            if name not in self._packed or not self._packed[name][0].fits(weights):
+                self._packed[name] = Fingerprint(weights), pack()
+            return self._packed[name][1]
 
     def __reduce__(self) -> tuple:
         return PackedWeights, ()

@@ -1,87 +1,70 @@
-"""
-Products of some rows with large weights, by whichever of torch's engines is fastest here.
+"""Products of rows with large weights, by the engine that a fixed rule chooses."""
 
-Which one that is differs with processor, release, shape and number of rows, by factors of up to
-thirteen: it is measured, once a process for each shape.
-"""
-
-import logging
-import math
-import time
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
 
-from elmo_components.kernels.engines import ENGINES, Engine, Parts, missing
+from elmo_components.kernels.engines import (
+    Engine,
+    Outputs,
+    bfloat16_training,
+    blas,
+    blas_training,
+    fbgemm,
+    has_fbgemm,
+    has_onednn,
+    onednn,
+)
 
-__all__ = [
-    "TRAINING",
-    "TRAINING_BFLOAT16",
-    "Product",
-    "adopt_choices",
-    "choices",
-    "fastest_seconds",
-]
+__all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product"]
 
-logger = logging.getLogger(__name__)
-
-# The engines that are precise enough; the first is taken unless another is clearly faster.
-# In training it is always the same one: a run with the same seed must give the same numbers.
 TRAINING = "training"
 TRAINING_BFLOAT16 = "training bfloat16"
-CANDIDATES = {
-    TRAINING: ("blas_unpacked",),
-    TRAINING_BFLOAT16: ("bfloat16_unpacked",),
-    "float32": ("blas", "onednn"),
-    "bfloat16": ("bfloat16", "blas", "onednn"),
-    "int8": ("fbgemm", "int8_onednn", "bfloat16", "blas"),
-}
-CLEARLY = 1.1
-# Of a smaller weight the product is too short for the choice to matter.
-LEAST_MEASURED = 1 << 16
-
-_fastest: dict[tuple, str] = {}
-
-
-def choices() -> list[tuple[list, str]]:
-    """Returns what was measured in this process, as JSON can hold it, for `adopt_choices`."""
-    return [(list(key), name) for key, name in _fastest.items()]
-
-
-def adopt_choices(chosen: Sequence[Sequence]) -> None:
-    """
-    Takes the engines that another process had chosen, so that the last bits of a calculation in
-    several processes do not depend on where one ended. What other candidates, weights or threads
-    need is measured here as ever.
-    """
-    _fastest.update({tuple(key): name for key, name in chosen})
+# Of a smaller weight BLAS is as fast as oneDNN.
+MIN_ONEDNN_WEIGHT = 1 << 18
 
 
 class Product:
     """
     The product of inputs with the transpose of a weight, for one weight a direction.
 
+    The engine depends on the type, the size and the processor alone, never on time, so that a call
+    always gives the same numbers. Each choice is the fastest that was measured on AMD and Intel.
+
     # Parameters
 
     weights : `Sequence[torch.Tensor]`
-        One a direction, (output_size, input_size), float32 or float64. An engine's own layout of
-        them is made when it is first used: a change of theirs does not show.
+        One a direction, (output_size, input_size), float32 or float64. They are packed, and later
+        changes of theirs do not show.
     precision : `str`
-        The least that will do, one of `call.PRECISIONS`; or `TRAINING`.
+        One of `call.PRECISIONS`, `TRAINING` or `TRAINING_BFLOAT16`. Where torch or the processor
+        lacks a precision, the product is of the next higher one.
     """
 
     def __init__(self, weights: Sequence[torch.Tensor], precision: str) -> None:
-        self._weights = [weight.detach() for weight in weights]
-        names = CANDIDATES[precision]
-        if weights[0].dtype != torch.float32:
-            # the others have no float64
-            names = CANDIDATES[TRAINING]
-        self._names = [name for name in names if missing(name) is None]
-        self._engines: dict[str, Engine] = {}
-        self._by_rows: dict[int, Engine] = {}
+        weights = [weight.detach() for weight in weights]
+        self._single: Optional[Engine] = None
+        self._engine: Engine
+        float32 = weights[0].dtype == torch.float32
+        if float32 and precision == TRAINING_BFLOAT16:
+            self._engine = bfloat16_training(weights)
+        elif precision in (TRAINING, TRAINING_BFLOAT16):
+            self._engine = blas_training(weights)
+        elif float32 and precision == "int8" and has_fbgemm():
+            self._engine = fbgemm(weights)
+        elif not float32 or weights[0].numel() < MIN_ONEDNN_WEIGHT:
+            self._engine = blas(weights)
+        elif precision != "float32" and has_onednn(torch.bfloat16):
+            self._engine = onednn([weight.bfloat16() for weight in weights])
+        elif has_onednn(torch.float32):
+            self._engine = onednn(weights)
+            # BLAS is faster for one row
+            self._single = blas(weights)
+        else:
+            self._engine = blas(weights)
 
-    def __call__(self, inputs: torch.Tensor, addend: Optional[Parts] = None) -> Parts:
+    def __call__(self, inputs: torch.Tensor, addend: Optional[Outputs] = None) -> Outputs:
         """
         Returns the product plus `addend`: one tensor (directions, rows, output_size), or one
         (1, rows, output_size) for each direction.
@@ -90,68 +73,10 @@ class Product:
 
         inputs : `torch.Tensor`
             (directions, rows, input_size)
-        addend : `Optional[Parts]`
-            The same form, which may be overwritten and returned; or one bias, which is not,
-            (directions, 1, output_size), for more rows than one.
+        addend : `Optional[Outputs]`
+            The same form, which may be overwritten and returned; or one bias, (directions, 1,
+            output_size), which may not.
         """
-        rows = inputs.size(1)
-        if rows not in self._by_rows:
-            name = self._choose(inputs)
-            if name not in self._engines:
-                self._engines[name] = ENGINES[name](self._weights)
-            self._by_rows[rows] = self._engines[name]
-        return self._by_rows[rows](inputs, addend)
-
-    def _choose(self, inputs: torch.Tensor) -> str:
-        weight = self._weights[0]
-        if len(self._names) == 1 or weight.numel() < LEAST_MEASURED:
-            return self._names[0]
-        # 1, 2, 3 to 4, 5 to 8, ...: speeds change slowly with the rows
-        rows = min(1 << (inputs.size(1) - 1).bit_length(), 256)
-        shape = (len(self._weights), *weight.shape, rows, torch.get_num_threads())
-        key = (*self._names, *shape)
-        if key not in _fastest:
-            seconds = self._measure(inputs)
-            best = min(seconds, key=seconds.__getitem__)
-            first = self._names[0]
-            _fastest[key] = first if seconds[first] < CLEARLY * seconds[best] else best
-            logger.debug("%s is the fastest for %s of %s", _fastest[key], shape, seconds)
-        return _fastest[key]
-
-    def _measure(self, inputs: torch.Tensor) -> dict[str, float]:
-        # (directions, rows, output_size)
-        addend = inputs.new_zeros(*inputs.shape[:2], self._weights[0].size(0))
-        seconds: dict[str, float] = {}
-        for name in self._names:
-            engine = self._engines.get(name) or ENGINES[name](self._weights)
-            limit = 3.0 * min(seconds.values(), default=math.inf)
-            seconds[name] = fastest_seconds(engine, inputs, addend, limit=limit)
-        return seconds
-
-
-def fastest_seconds(
-    engine: Engine, inputs: torch.Tensor, addend: torch.Tensor, *, limit: float = math.inf
-) -> float:
-    """
-    Returns the seconds of the fastest of five calls, or any above `limit` as soon as it is clear
-    that there are so many.
-
-    Few rows come first: a type for which a processor has no instructions may take thousands of
-    times as long as the others, as int8 in oneDNN does on AMD.
-    """
-
-    def seconds(rows: int) -> float:
-        start = time.perf_counter()
-        engine(inputs[:, :rows], [addend[:, :rows]])
-        return time.perf_counter() - start
-
-    rows = 1
-    while rows < inputs.size(1) and limit < math.inf:
-        # the first call of a shape may compile for it
-        if min(seconds(rows), seconds(rows)) > limit:
-            return math.inf
-        rows *= 16
-    times = [seconds(inputs.size(1)) for _ in range(2)]
-    while len(times) < 5 and min(times) < limit:
-        times.append(seconds(inputs.size(1)))
-    return min(times)
+        if self._single is not None and inputs.size(1) == 1:
+            return self._single(inputs, addend)
+        return self._engine(inputs, addend)

@@ -1,4 +1,4 @@
-"""The definition of the projected LSTM: plain PyTorch, any dtype, that every backend is held to."""
+"""The definition of the projected LSTM, in plain PyTorch and any dtype."""
 
 import torch
 
@@ -8,7 +8,7 @@ __all__ = ["projected_lstm", "unsupported"]
 
 
 def unsupported(call: LstmCall) -> None:
-    """Returns `None`: every call can be taken."""
+    """Returns `None`: it computes every call."""
 
 
 def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
@@ -21,12 +21,13 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
     (Sak et al. 2014, equations 1 to 7, without peepholes; the clipping is TensorFlow's
     `LSTMCell`'s, the dropout Gal and Ghahramani's 2016, one mask for all steps). A backward
-    direction is given its inputs, and gives its outputs, in reversed order.
+    direction's inputs and outputs are in reversed order. Within autocast only the products are of
+    its type.
 
     # Returns
 
     `tuple[torch.Tensor, LayerState]`
-        The outputs, (directions, batch, time, hidden_size), 0 from each sentence's end; and the
+        The outputs, (directions, batch, time, hidden_size), 0 past each sentence's end; and the
         state after each sentence's last step.
     """
     outputs, hiddens, cells = [], [], []
@@ -40,6 +41,7 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
             running = (time < call.lengths).unsqueeze(-1)
             # (batch, 4 * cell_size)
             gates = step_gates + torch.nn.functional.linear(hidden, weight.recurrent)
+            gates = gates.to(cell.dtype)
             # (batch, cell_size), each
             i, f, g, o = gates.chunk(4, dim=-1)
             new_cell = torch.sigmoid(i) * torch.tanh(g) + torch.sigmoid(f) * cell
@@ -49,6 +51,7 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
             new_hidden = torch.sigmoid(o) * torch.tanh(new_cell)
             if weight.projection is not None:
                 new_hidden = torch.nn.functional.linear(new_hidden, weight.projection)
+                new_hidden = new_hidden.to(hidden.dtype)
                 if call.projection_clip is not None:
                     new_hidden = new_hidden.clamp(-call.projection_clip, call.projection_clip)
             if call.dropout is not None:

@@ -1,4 +1,4 @@
-"""A batch of sentences of many lengths as steps that only hold what is still running."""
+"""A padded batch as steps that hold only the sentences that have not ended."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,7 +10,7 @@ __all__ = ["Steps"]
 
 
 class Block(NamedTuple):
-    """Some steps in a row: how many sentences run at each, and their rows."""
+    """Consecutive steps: the number of sentences at each, and their rows."""
 
     counts: list[int]
     rows: slice
@@ -18,9 +18,9 @@ class Block(NamedTuple):
 
 class Steps:
     """
-    The rows of a batch in the order in which they are computed: all sentences' first steps, the
-    longest sentence first, then all second steps, and so on. The sentences that still run at a
-    step are then the first rows of the step before, and no row is padding.
+    The rows of a batch in the order of computation: the first step of all sentences, the longest
+    sentence first, then all second steps, and so on, without padding. The sentences of a step are
+    the first rows of the previous step.
 
     # Parameters
 
@@ -35,7 +35,7 @@ class Steps:
         # (batch,): the sentence of each row
         self._order = torch.sort(lengths, descending=True, stable=True).indices
         # (batch,): the row of each sentence
-        self._places = torch.argsort(self._order)
+        self._positions = torch.argsort(self._order)
         # (batch,)
         sorted_lengths = lengths[self._order]
         longest = int(sorted_lengths[0]) if len(lengths) else 0
@@ -45,12 +45,12 @@ class Steps:
         starts = counts.cumsum(0) - counts
         # (rows,)
         step = steps.repeat_interleave(counts)
-        place = torch.arange(len(step), device=lengths.device) - starts[step]
-        self._rows = self._order[place] * time + step
+        position = torch.arange(len(step), device=lengths.device) - starts[step]
+        self._rows = self._order[position] * time + step
         batch = len(lengths)
-        # (rows,), (batch,): places in the rows of a state followed by those of all steps
+        # (rows,), (batch,): indices into a state's rows followed by the rows of all steps
         self._previous = torch.where(
-            step == 0, place, batch + starts[(step - 1).clamp(min=0)] + place
+            step == 0, position, batch + starts[(step - 1).clamp(min=0)] + position
         )
         rows = torch.arange(batch, device=lengths.device)
         last = (sorted_lengths - 1).clamp(min=0)
@@ -62,11 +62,11 @@ class Steps:
 
     @staticmethod
     def of(lengths: torch.Tensor, time: int) -> "Steps":
-        """Returns the steps of a batch, those of the last few batches without a new calculation."""
+        """Returns the steps of a batch, from a cache for the last few batches."""
         return _steps(tuple(lengths.tolist()), time)
 
     def blocks(self, rows: int) -> Iterator[Block]:
-        """Yields all steps in blocks of at most so many rows, or of one step."""
+        """Yields all steps in blocks of at most `rows` rows, or of one step."""
         first = 0
         while first < len(self.counts):
             last, total = first + 1, self.counts[first]
@@ -86,35 +86,36 @@ class Steps:
         return padded.flatten(1, 2).index_select(1, self._rows)
 
     def pad(self, packed: torch.Tensor, batch: int) -> torch.Tensor:
-        """(directions, rows, size) to (directions, batch, time, size), 0 elsewhere."""
+        """(directions, rows, size) to (directions, batch, time, size), 0 in the padding."""
         directions, _, size = packed.shape
         padded = packed.new_zeros(directions, batch * self._time, size)
         padded.index_copy_(1, self._rows, packed)
         return padded.view(directions, batch, self._time, size)
 
     def sort(self, state: torch.Tensor) -> torch.Tensor:
-        """(directions, batch, size) from the batch's order to the rows'."""
+        """(directions, batch, size) from batch order to row order."""
         return state.index_select(1, self._order)
 
     def unsort(self, state: torch.Tensor) -> torch.Tensor:
-        """(directions, batch, size) from the rows' order to the batch's."""
-        return state.index_select(1, self._places)
+        """(directions, batch, size) from row order to batch order."""
+        return state.index_select(1, self._positions)
 
     def previous_rows(self, start: torch.Tensor, packed: torch.Tensor) -> torch.Tensor:
         """
-        Each row's predecessor, (directions, rows, size): of `packed`, (directions, rows, size), or
-        of `start`, (directions, batch, size), for the rows of the first step.
+        Returns each row's predecessor, (directions, rows, size): from `packed`, (directions, rows,
+        size), or for the rows of the first step from `start`, (directions, batch, size).
         """
         return torch.cat([start, packed], dim=1).index_select(1, self._previous)
 
     def last(self, start: torch.Tensor, packed: torch.Tensor) -> torch.Tensor:
         """
-        Each sentence's last row, (directions, batch, size) in the rows' order: of `packed`,
-        (directions, rows, size), or of `start`, (directions, batch, size), where it has no step.
+        Returns each sentence's last row, (directions, batch, size) in row order: from `packed`,
+        (directions, rows, size), or for a sentence without steps from `start`.
         """
         return torch.cat([start, packed], dim=1).index_select(1, self._last)
 
 
 @lru_cache(maxsize=8)
 def _steps(lengths: tuple[int, ...], time: int) -> Steps:
-    return Steps(torch.tensor(lengths, dtype=torch.int64), time)
+    # torch.set_default_device does not apply
+    return Steps(torch.tensor(lengths, dtype=torch.int64, device="cpu"), time)

@@ -1,6 +1,6 @@
 """Two stacks of LSTMs, forward and backward, with explicit state."""
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, cast
 
 import torch
 from torch import nn
@@ -168,6 +168,10 @@ class ElmoLstm(nn.Module):
             Each layer's outputs, (2, batch, time, hidden_size), in the order of the inputs and 0
             past a row's length; and the state after each row's last input.
         """
+        # within autocast the module below may give a narrower type
+        dtype = cast(torch.Tensor, self.forward_layers[0].bias).dtype
+        if torch.promote_types(inputs.dtype, dtype) == dtype:
+            inputs = inputs.to(dtype)
         layer_inputs = inputs
         outputs, states = [], []
         for layer, directions in enumerate(zip(self.forward_layers, self.backward_layers)):

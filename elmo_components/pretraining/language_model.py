@@ -1,4 +1,4 @@
-"""The biLM with its softmax: how well each direction predicts the next word."""
+"""The biLM with a softmax: each direction predicts the next word."""
 
 import logging
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ __all__ = ["LanguageModel", "Prediction"]
 
 class Prediction(NamedTuple):
     """
-    How well words were predicted; direction 0 is the forward one.
+    The losses and the state after a batch; direction 0 is the forward one.
 
     # Parameters
 
     loss : `torch.Tensor`
-        The sum of -log p over both directions' targets, in nats, with gradients.
+        The sum of -log p over both directions' targets, in nats.
     token_losses : `torch.Tensor`
-        (2, batch, time), each target's, without gradients; 0 past a row's length.
+        (2, batch, time), each target's loss without gradient; 0 past a row's length.
     state : `LstmState`
-        The LSTMs' after each row's last input.
+        The LSTMs' state after each row's last input.
     """
 
     loss: torch.Tensor
@@ -38,20 +38,19 @@ class Prediction(NamedTuple):
 
 class LanguageModel(nn.Module):
     """
-    A forward and a backward language model that share the character encoder and the softmax (Peters
-    et al. 2018, section 3.1), each over a stream of its own: the forward one reads words and
-    predicts the word after each, the backward one reads them from last to first. Neither sees what
-    it predicts, nor the other's stream.
+    A forward and a backward language model with a common character encoder and softmax (Peters et
+    al. 2018, section 3.1). Each reads a stream of its own and predicts each next word; the backward
+    one reads from last to first.
 
     # Parameters
 
     bilm : `BiLm`
         The character encoder and the LSTMs.
     softmax : `Softmax`
-        What predicts a word from the last layer.
+        The objective over the last layer.
     dropout : `float`
-        In training, the probability that an element is 0 of each layer's input and of what the
-        softmax takes, as in bilm-tf.
+        In training, the probability that an element of a layer's or the softmax's input is 0, as
+        in bilm-tf.
     """
 
     def __init__(self, bilm: BiLm, softmax: Softmax, *, dropout: float = 0.0) -> None:
@@ -73,24 +72,21 @@ class LanguageModel(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, (2, batch, time, characters): what each direction reads, in the order in which it
-            does, sentence marks included.
+            int64, (2, batch, time, characters): each direction's inputs in its reading order,
+            including sentence marks.
         targets : `torch.Tensor`
-            int64, (2, batch, time): the number in the vocabulary of what follows each.
+            int64, (2, batch, time): the number in the vocabulary of each next word.
         lengths : `torch.Tensor`
-            int64, (batch,): how many of each row count.
+            int64, (batch,): the number of inputs of each row.
         state : `Optional[LstmState]`
-            Where each row goes on from; `None` for zeros.
+            The initial state; `None` for zeros.
         """
         # (batch, time)
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
-        # (2, batch, time, hidden_size), of autocast's type within it
+        # (2, batch, time, hidden_size)
         vectors = self.bilm.char_cnn(character_ids)
         layers, state = self.bilm.lstm.directions(
-            vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype),
-            lengths,
-            state,
-            input_dropout=self.dropout,
+            vectors, lengths, state, input_dropout=self.dropout
         )
         # (2, tokens, hidden_size), (2, tokens)
         hidden, words = layers[-1][:, mask], targets[:, mask]
@@ -103,40 +99,38 @@ class LanguageModel(nn.Module):
 
     def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
         """
-        Starts from a checkpoint: copies its biLM, and of its softmax what fits this one, if that
-        has `OwnWeights`. Where the checkpoint's words are known, those that are in `vocabulary` get
-        their rows, and the others keep what they have; where they are not, all get the rows in
-        their places if there are as many. What was taken is logged.
+        Copies a checkpoint's biLM, and the rows of its softmax if this one has `OwnWeights`. Rows
+        are matched by word; without the checkpoint's words by number, if there are as many. Words
+        without a row keep their weights. Logs what was copied.
 
         # Parameters
 
         checkpoint : `Checkpoint`
-            What to start from.
+            The weights to copy.
         vocabulary : `Sequence[str]`
             This model's words, in the order of its softmax.
 
         # Raises
 
-        `CheckpointError` that lists every name missing or left over and every other shape; then
-        nothing is copied.
+        `CheckpointError` for missing or unexpected names and wrong shapes; nothing is copied then.
         """
         self.bilm.load_checkpoint(checkpoint)
         words, output = checkpoint.vocabulary, self._own_weights()
         if not checkpoint.num_words:
-            logger.info("The checkpoint has no softmax; only its biLM is taken")
+            logger.info("The checkpoint has no softmax; only its biLM is copied")
         elif output is None:
             logger.warning(
-                "A tied or adaptive softmax cannot take the checkpoint's; only its biLM is taken"
+                "A tied or adaptive softmax cannot use the checkpoint's; only its biLM is copied"
             )
         elif words is None and checkpoint.num_words != len(vocabulary):
             logger.warning(
-                "The checkpoint's softmax has %d words, which it does not name, and %d are wanted; "
-                "only its biLM is taken",
+                "The checkpoint's softmax has %d words without names, and this one has %d; "
+                "only its biLM is copied",
                 checkpoint.num_words,
                 len(vocabulary),
             )
         else:
-            # words without names are taken for this model's own
+            # words without names are assumed to be this model's
             rows = {word: row for row, word in enumerate(vocabulary if words is None else words)}
             known = [row for row, word in enumerate(vocabulary) if word in rows]
             theirs = [rows[vocabulary[row]] for row in known]
@@ -144,16 +138,16 @@ class LanguageModel(nn.Module):
                 for name, parameter in zip(SOFTMAX_NAMES, (output.weight, output.bias)):
                     parameter[known] = checkpoint.tensors[name][theirs].to(parameter)
             logger.info(
-                "%d of %d words have their rows of the softmax from the checkpoint, by %s",
+                "%d of %d rows of the softmax are copied from the checkpoint, by %s",
                 len(known),
                 len(vocabulary),
-                "place" if words is None else "name",
+                "number" if words is None else "name",
             )
 
     def to_checkpoint(self, vocabulary: Sequence[str]) -> Checkpoint:
         """
-        Returns the biLM as a checkpoint, with softmax and vocabulary if it has `OwnWeights`; no
-        format has the others. Its tensors are this model's own.
+        Returns the biLM as a checkpoint, with softmax and vocabulary if it has `OwnWeights`; the
+        formats have no other softmax. The tensors are not copies.
 
         # Parameters
 

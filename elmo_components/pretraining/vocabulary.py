@@ -1,6 +1,6 @@
 """
-The vocabulary of a corpus: which words a language model predicts and their numbers, and which
-characters it reads as such.
+The vocabulary of a corpus: the words that a language model predicts, and the characters with ids
+of their own.
 """
 
 from collections import Counter
@@ -18,12 +18,12 @@ UNKNOWN_TOKEN = "<UNK>"
 
 class WordCounts:
     """
-    How often each word occurs in tokenised sentences, counted in one pass.
+    Counts the words of tokenised sentences in one pass.
 
     # Parameters
 
     sentences : `Iterable[Sequence[str]]`
-        The sentences, without their marks.
+        The sentences, without sentence marks.
     """
 
     def __init__(self, sentences: Iterable[Sequence[str]]) -> None:
@@ -36,21 +36,20 @@ class WordCounts:
 
     def vocabulary(self, *, size: Optional[int] = None, min_count: int = 1) -> list[str]:
         """
-        Returns the words that have ids, in bilm-tf's order: "</S>", "<S>", "<UNK>", then from the
-        most frequent to the least; among equals by their code points.
-
-        A word that one line of a file cannot hold, because there is white space in it, has no id.
+        Returns the words in bilm-tf's order: "</S>", "<S>", "<UNK>", then by falling frequency, and
+        by code points where equal. Words with white space, which no line of a file can hold, are
+        left out.
 
         # Parameters
 
         size : `Optional[int]`
-            How many there are at most, with the three; `None` for no limit.
+            The largest number of words, including these three; `None` for no limit.
         min_count : `int`
-            How often a word must occur.
+            The least number of occurrences.
         """
         special = [EOS_TOKEN, BOS_TOKEN, UNKNOWN_TOKEN]
         if size is not None and size < len(special):
-            raise ValueError(f"A vocabulary must have room for {special}; found size {size}")
+            raise ValueError(f"A vocabulary must have room for {special}; found {size}")
         words = [
             (-count, word)
             for word, count in self.words.items()
@@ -59,14 +58,14 @@ class WordCounts:
         return list(islice((*special, *(word for _, word in sorted(words))), size))
 
     def share_unknown(self, vocabulary: Iterable[str]) -> float:
-        """Returns the share of the tokens, marks aside, that are not in a vocabulary."""
+        """Returns the share of tokens that are not in a vocabulary; 0 without tokens."""
         known = sum(self.words[word] for word in vocabulary if word != UNKNOWN_TOKEN)
-        return 1 - known / self.num_tokens
+        return 1 - known / self.num_tokens if self.num_tokens else 0.0
 
 
 class CharacterCounts:
     """
-    How often each character occurs in counted words.
+    Counts the characters of counted words.
 
     # Parameters
 
@@ -82,16 +81,15 @@ class CharacterCounts:
 
     def alphabet(self, *, size: int, min_count: int = 1) -> str:
         """
-        Returns the characters that get ids of their own, from the most frequent to the least; among
-        equals by their code points. ASCII characters have such ids already, their bytes'. Those
-        that a line of a file cannot hold, white space, have none.
+        Returns the characters beyond ASCII by falling frequency, and by code points where equal.
+        White space, which a file's line cannot hold, is left out.
 
         # Parameters
 
         size : `int`
-            How many there are at most.
+            The largest number of characters.
         min_count : `int`
-            How often a character must occur.
+            The least number of occurrences.
         """
         if not 0 < size <= MAX_ALPHABET:
             raise ValueError(f"An alphabet's size must be from 1 to {MAX_ALPHABET}; found {size}")
@@ -103,14 +101,14 @@ class CharacterCounts:
         return "".join(character for _, character in sorted(characters)[:size])
 
     def share_spelt(self, alphabet: str) -> float:
-        """Returns the share of the text that is neither ASCII nor in an alphabet."""
+        """Returns the share of characters that are neither ASCII nor in an alphabet; 0 of none."""
         own = set(alphabet)
         spelt = sum(
             count
             for character, count in self.characters.items()
             if not character.isascii() and character not in own
         )
-        return spelt / sum(self.characters.values())
+        return spelt / max(1, sum(self.characters.values()))
 
 
 def _fits_a_line(word: str) -> bool:

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from elmo_components.config import LstmConfig
-from elmo_components.kernels import cpu, products, projected_lstm, reference, use_backend
+from elmo_components.kernels import cpu, projected_lstm, reference, use_backend
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
-from elmo_components.kernels.engines import ENGINES, Engine, light_count, light_rows
 from elmo_components.modules.lstm import ElmoLstm
 from tests.kernels.cpu_test import leaves, results
 
@@ -43,7 +42,7 @@ def call(lengths: list[int], *, projected: bool = True, **settings: Any) -> Lstm
     )
 
 
-def light_results(given: LstmCall) -> list[torch.Tensor]:
+def bfloat16_results(given: LstmCall) -> list[torch.Tensor]:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, state = cpu.projected_lstm(given)
     # gradients are computed outside, as torch wants it
@@ -66,19 +65,6 @@ def assert_near(found: list[torch.Tensor], expected: list[torch.Tensor], error: 
         assert float((one - other).norm()) <= error * float(other.norm())
 
 
-def observed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Returns a set to which each engine adds its name when it makes something of weights."""
-    names: set[str] = set()
-    for name, make in list(ENGINES.items()):
-
-        def spy(weights: list[torch.Tensor], name: str = name, make: Any = make) -> Engine:
-            names.add(name)
-            return make(weights)
-
-        monkeypatch.setitem(products.ENGINES, name, spy)
-    return names
-
-
 @pytest.mark.parametrize("lengths", LENGTHS, ids=lambda lengths: str(lengths[:5]))
 @pytest.mark.parametrize("projected", [True, False])
 @pytest.mark.parametrize("recompute_gates", [True, False])
@@ -86,7 +72,7 @@ def test_outputs_and_all_gradients_are_near_float32_s(
     lengths: list[int], projected: bool, recompute_gates: bool
 ) -> None:
     given = call(lengths, projected=projected, recompute_gates=recompute_gates)
-    assert_near(light_results(given), results(reference, given), 0.01)
+    assert_near(bfloat16_results(given), results(reference, given), 0.01)
 
 
 @pytest.mark.parametrize("projected", [True, False])
@@ -100,7 +86,7 @@ def test_clipping_and_dropout_are_as_in_float32(projected: bool, recompute_gates
         projection_clip=0.8,
         dropout=(torch.rand(2, 5, HIDDEN if projected else CELL) > 0.3) / 0.7,
     )
-    found, expected = light_results(given), results(reference, given)
+    found, expected = bfloat16_results(given), results(reference, given)
     # both clips are active
     assert (expected[2].abs() == 1.0).float().mean() > 0.1
     if projected:
@@ -115,12 +101,12 @@ def test_steps_in_several_blocks_are_near_too(monkeypatch: pytest.MonkeyPatch) -
     whole = results(reference, given)
     # two directions of 4 * CELL float32: three rows a block
     monkeypatch.setattr("elmo_components.kernels.cpu_forward.BLOCK", 3 * 2 * 4 * CELL * 4)
-    assert_near(light_results(given), whole, 0.01)
+    assert_near(bfloat16_results(given), whole, 0.01)
 
 
 def test_frozen_weights_and_frozen_inputs_leave_the_others_their_gradients() -> None:
     given = call(LENGTHS[3])
-    whole = light_results(given)
+    whole = bfloat16_results(given)
     for frozen in (leaves(given)[:1], leaves(given)[3:]):
         for leaf in frozen:
             leaf.requires_grad_(False)
@@ -135,55 +121,8 @@ def test_frozen_weights_and_frozen_inputs_leave_the_others_their_gradients() -> 
 
 def test_two_runs_are_equal_to_the_last_bit() -> None:
     given = call(LENGTHS[4], cell_clip=3.0, projection_clip=3.0)
-    for one, other in zip(light_results(given), light_results(given)):
+    for one, other in zip(bfloat16_results(given), bfloat16_results(given)):
         assert torch.equal(one, other)
-
-
-def test_training_takes_bfloat16_within_autocast_to_it_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    names, given = observed(monkeypatch), call(LENGTHS[0])
-    cpu.projected_lstm(given)
-    assert names == {"blas_unpacked"}
-    names.clear()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
-        cpu.projected_lstm(given)
-    with torch.autocast("cpu", dtype=torch.bfloat16), torch.autocast("cpu", enabled=False):
-        cpu.projected_lstm(given)
-    assert names == {"blas_unpacked"}
-    names.clear()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        cpu.projected_lstm(given)
-    assert names == {"bfloat16_unpacked"}
-
-
-def test_products_backward_are_of_bfloat16_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = call(LENGTHS[0])
-    for light in (False, True):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=light):
-            outputs, _ = cpu.projected_lstm(given)
-        types = set()
-        product = torch.bmm
-
-        def spy(left: torch.Tensor, right: torch.Tensor, types=types, product=product):
-            types.add((left.dtype, right.dtype))
-            return product(left, right)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(torch, "bmm", spy)
-            outputs.sum().backward()
-        wanted = torch.bfloat16 if light else torch.float32
-        assert types == {(wanted, wanted)}
-
-
-def test_inference_within_autocast_takes_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    names, given = observed(monkeypatch), call(LENGTHS[3], cell_clip=3.0)
-    with torch.no_grad():
-        exact = reference.projected_lstm(given)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            outputs, state = cpu.projected_lstm(given)
-    assert names <= {"bfloat16", "blas", "onednn"} and "bfloat16" in names
-    assert_near([outputs, *state], [exact[0], *exact[1]], 0.01)
 
 
 @pytest.mark.parametrize("gradients", [True, False])
@@ -222,8 +161,8 @@ def test_inputs_of_either_type_are_taken_within_autocast(
     lstm, inputs, mask = module()
     inputs = inputs.requires_grad_()
     _, exact_state = lstm(inputs, mask)
-    light = torch.autocast("cpu", dtype=torch.bfloat16)
-    with torch.set_grad_enabled(gradients), use_backend(backend), light:
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16)
+    with torch.set_grad_enabled(gradients), use_backend(backend), autocast:
         _, state = lstm(inputs.to(dtype), mask)
         # and on from the state, as the next batch does
         outputs, state = lstm(inputs.to(dtype), mask, state)
@@ -247,12 +186,22 @@ def test_inputs_of_bfloat16_are_passed_on_with_the_reason() -> None:
     )
 
 
-def test_rows_are_rounded_up_to_few_numbers() -> None:
-    # 32s to 512, then 128s
-    assert [light_count(number) for number in (0, 1, 32, 33, 512, 513, 640, 641)] == (
-        [0, 32, 32, 64, 512, 640, 640, 768]
-    )
-    rows = torch.randn(2, 33, 5)
-    found = light_rows(rows)
-    assert found.shape == (2, 64, 5) and not found[:, 33:].any()
-    assert torch.equal(found[:, :33], rows.bfloat16())
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_module_stays_with_the_cpu_backend_and_float32_cells(
+    gradients: bool, dtype: torch.dtype
+) -> None:
+    lstm, inputs, mask = module()
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16)
+    with torch.set_grad_enabled(gradients), use_backend("cpu"), autocast:
+        outputs, state = lstm(inputs.to(dtype), mask)
+    assert outputs.dtype == state.hidden.dtype == state.cell.dtype == torch.float32
+
+
+def test_the_reference_keeps_cells_and_outputs_in_float32() -> None:
+    given = call(LENGTHS[3], cell_clip=3.0, projection_clip=3.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, state = reference.projected_lstm(given)
+    exact = reference.projected_lstm(given)
+    assert_near([outputs, *state], [exact[0], *exact[1]], 0.01)
+    assert not torch.equal(outputs, exact[0])

@@ -296,8 +296,8 @@ def test_it_works_within_autocast() -> None:
 
 
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])
-def test_light_precisions_are_close(precision: str, least: float) -> None:
-    # large enough that engines are measured
+def test_lower_precisions_are_close(precision: str, least: float) -> None:
+    # large enough for every engine
     config = LstmConfig(128, 1024, 2, 3.0, 3.0, True)
     module = ElmoLstm(config, input_size=128, precision=precision).eval()
     lengths = torch.tensor([9, 1, 4])
@@ -320,6 +320,41 @@ def test_gradients_are_always_of_full_precision() -> None:
         one(inputs, mask)[0].sum().backward()
     for one, other in zip(module.parameters(), exact.parameters()):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: int) -> None:
+    module = ElmoLstm(LstmConfig(128, 1024, 2, 3.0, 3.0, True), input_size=128, precision="int8")
+    mask = torch.arange(9).unsqueeze(0) < torch.tensor([9, 1, 4, 7]).unsqueeze(1)
+    inputs = torch.randn(4, 9, 128) * torch.tensor([0.1, 1.0, 3.0, 9.0]).view(4, 1, 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        with torch.no_grad():
+            together = module(inputs, mask)[0]
+            for row in range(4):
+                alone = module(inputs[row : row + 1], mask[row : row + 1])[0]
+                assert torch.equal(alone[:, 0], together[:, row])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_in_training_a_change_through_data_shows_whatever_its_place() -> None:
+    module, (inputs, mask) = lstm(), batch()
+    module(inputs, mask)
+    module.forward_layers[0].recurrent_weight.data[3, 5] += 1.0
+    torch.testing.assert_close(module(inputs, mask)[0].detach(), expected(module, inputs, mask))
+
+
+@pytest.mark.skipif(not hasattr(torch, "set_default_device"), reason="torch has no default device")
+def test_the_default_device_does_not_matter() -> None:
+    module, (inputs, mask) = lstm(), batch()
+    lengths = mask.sum(1)
+    with torch.device("meta"), torch.no_grad():
+        found, _ = module.directions(torch.stack([inputs, inputs]), lengths + 2 * (lengths < 7))
+    with torch.no_grad():
+        again, _ = module.directions(torch.stack([inputs, inputs]), lengths + 2 * (lengths < 7))
+    assert all(torch.equal(one, other) for one, other in zip(found, again))
 
 
 def test_an_unknown_precision_is_an_error() -> None:

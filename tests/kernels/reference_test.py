@@ -126,6 +126,7 @@ def test_gradients_are_those_of_the_function() -> None:
         return outputs, end.hidden, end.cell
 
     assert torch.autograd.gradcheck(run, tuple(t.requires_grad_() for t in tensors))
+    assert torch.autograd.gradgradcheck(run, tuple(tensors), fast_mode=True)
 
 
 def test_no_steps_give_no_outputs_and_keep_the_state() -> None:

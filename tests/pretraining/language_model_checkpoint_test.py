@@ -73,7 +73,7 @@ def test_known_words_get_their_rows_and_others_keep_theirs(
     assert torch.equal(model.softmax.output.weight, weight)
     assert torch.equal(model.softmax.output.bias, bias)
     assert_has_the_bilm(model, checkpoint)
-    assert "6 of 9 words have their rows of the softmax from the checkpoint, by name" in caplog.text
+    assert "6 of 9 rows of the softmax are copied from the checkpoint, by name" in caplog.text
 
 
 def test_the_starting_point_is_no_alias(tiny_config: ElmoConfig) -> None:
@@ -103,7 +103,7 @@ def test_without_names_as_many_words_get_the_rows_in_their_places(
         model.load_checkpoint(checkpoint, NEW[:7])
     assert torch.equal(model.softmax.output.weight, checkpoint.tensors["softmax.weight"])
     assert torch.equal(model.softmax.output.bias, checkpoint.tensors["softmax.bias"])
-    assert "7 of 7 words" in caplog.text and "by place" in caplog.text
+    assert "7 of 7 rows" in caplog.text and "by number" in caplog.text
 
 
 def test_without_names_another_number_of_words_leaves_the_softmax_alone(
@@ -115,7 +115,7 @@ def test_without_names_another_number_of_words_leaves_the_softmax_alone(
     assert torch.equal(model.softmax.output.weight, weight)
     assert torch.equal(model.softmax.output.bias, bias)
     assert_has_the_bilm(model, checkpoint)
-    assert "has 7 words, which it does not name, and 9 are wanted" in caplog.text
+    assert "has 7 words without names, and this one has 9" in caplog.text
 
 
 def test_a_checkpoint_without_softmax_gives_its_bilm(
@@ -145,7 +145,7 @@ def test_other_softmaxes_take_and_give_the_bilm_alone(
     model.load_checkpoint(checkpoint, OLD)
     assert_has_the_bilm(model, checkpoint)
     assert all(torch.equal(softmax.state_dict()[name], before[name]) for name in before)
-    assert "only its biLM is taken" in caplog.text
+    assert "only its biLM is copied" in caplog.text
     made = model.to_checkpoint(OLD)
     assert made.num_words == 0 and made.vocabulary is None
 

@@ -83,10 +83,10 @@ def estimate(
 
 def in_blocks(monkeypatch: pytest.MonkeyPatch, tokens: int, words: int) -> None:
     for kind in ("TRAINED_BLOCK", "EVALUATED_BLOCK"):
-        monkeypatch.setattr(f"elmo_components.pretraining.softmax.{kind}", (tokens, words))
+        monkeypatch.setattr(f"elmo_components.pretraining.log_sum.{kind}", (tokens, words))
 
 
-BLOCKS = [(256, 8192), (2, 4), (1, 1), (4, 23), (20, 10)]
+BLOCKS = [(256, 8192), (2, 4), (4, 23)]
 
 
 @pytest.mark.parametrize("blocks", BLOCKS, ids=str)
@@ -118,19 +118,6 @@ def test_scores_far_from_0_neither_overflow_nor_vanish() -> None:
     assert_same(gradients(loss, hidden, softmax), gradients(expected.sum(), hidden, softmax))
 
 
-def test_without_gradients_none_are_computed() -> None:
-    softmax, (hidden, targets) = FullSoftmax(own()), batch()
-    products = []
-    for wanted in (True, False):
-        with torch.autograd.profiler.profile() as profile, torch.set_grad_enabled(wanted):
-            loss, _ = softmax(hidden, targets)
-        assert loss.requires_grad == wanted
-        events = profile.key_averages()
-        products.append(sum(event.count for event in events if event.key == "aten::mm"))
-    # those that make the gradients of the hidden vectors and of the weights
-    assert products[0] - products[1] == 2
-
-
 def test_gradients_may_be_asked_for_twice_and_of_a_part() -> None:
     softmax, (hidden, targets) = FullSoftmax(own()), batch()
     softmax.output.weight.requires_grad_(False)
@@ -149,9 +136,8 @@ def test_inclusion_probabilities_follow_the_log_uniform_distribution_up_to_1(
     num_words: int, num_samples: int
 ) -> None:
     softmax = SampledSoftmax(own(num_words), num_samples=num_samples)
-    # in float32, of which a softmax in use is
-    inclusion = SampledSoftmax(OwnWeights(num_words, 2), num_samples=num_samples).inclusion
-    assert softmax.inclusion.shape == (num_words,)
+    inclusion = softmax.inclusion
+    assert inclusion.shape == (num_words,)
     assert float(inclusion.double().sum()) == pytest.approx(num_samples, rel=1e-5)
     assert float(inclusion.min()) > 0.0 and float(inclusion.max()) <= 1.0
     # tf.nn.log_uniform_candidate_sampler: P(k) = (log(k + 2) - log(k + 1)) / log(range_max + 1)
@@ -181,22 +167,13 @@ def test_the_sampled_softmax_and_its_gradients_are_the_formula_s_for_its_sample(
         torch.manual_seed(seed)
         loss, losses = softmax(hidden, targets)
         torch.manual_seed(seed)
-        taken = torch.rand(NUM_WORDS, dtype=torch.float64) < softmax.inclusion
+        taken = torch.rand(NUM_WORDS) < softmax.inclusion
         expected = estimate(all_scores(softmax.output, hidden), targets, taken, softmax.inclusion)
         torch.testing.assert_close(losses, expected.detach())
         torch.testing.assert_close(loss, expected.sum())
         assert_same(
             gradients(2.0 * loss, hidden, softmax), gradients(2.0 * expected.sum(), hidden, softmax)
         )
-
-
-def test_with_all_words_taken_each_is_counted_once() -> None:
-    softmax, (hidden, targets) = SampledSoftmax(own(), num_samples=9).double(), batch()
-    softmax.inclusion.fill_(1.0)
-    loss, _ = softmax(hidden, targets)
-    expected = cross_entropy(all_scores(softmax.output, hidden), targets, reduction="sum")
-    torch.testing.assert_close(loss, expected)
-    assert_same(gradients(loss, hidden, softmax), gradients(expected, hidden, softmax))
 
 
 def test_the_sum_over_all_words_is_estimated_without_bias() -> None:
@@ -213,19 +190,6 @@ def test_the_sum_over_all_words_is_estimated_without_bias() -> None:
     assert (sums.std(0) > 0.1 * sums.mean(0)).all()
 
 
-def test_more_samples_come_closer_to_the_full_loss() -> None:
-    output, (hidden, targets) = own(500), batch(500)
-    exact, _ = FullSoftmax(output)(hidden, targets)
-    errors = []
-    for num_samples in (10, 100, 400, 499):
-        softmax = SampledSoftmax(output, num_samples=num_samples)
-        with torch.no_grad():
-            draws = [float(softmax(hidden, targets)[0] - exact) for _ in range(30)]
-        errors.append(math.sqrt(sum(error**2 for error in draws) / len(draws)))
-    assert errors[0] > 2.0 * errors[1] > 4.0 * errors[2] > 8.0 * errors[3]
-    assert errors[3] < 0.01 * float(exact)
-
-
 def test_in_evaluation_the_sampled_softmax_is_exact() -> None:
     softmax, (hidden, targets) = SampledSoftmax(own(), num_samples=6).double().eval(), batch()
     loss, losses = softmax(hidden, targets)
@@ -234,24 +198,54 @@ def test_in_evaluation_the_sampled_softmax_is_exact() -> None:
     torch.testing.assert_close(loss, expected.sum())
 
 
-@pytest.mark.parametrize("size", [7, 256])
-def test_filling_up_the_sample_changes_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    softmax, (hidden, targets) = SampledSoftmax(own(), num_samples=9).double(), batch()
-    targets[0] = 0
-    results = []
-    for number in (1, size):
-        monkeypatch.setattr("elmo_components.pretraining.softmax.ROUND", number)
-        torch.manual_seed(4)
-        loss, _ = softmax(hidden, targets)
-        results.append([loss, *gradients(loss, hidden, softmax)])
-    assert_same(*results)
-
-
 def test_a_sample_may_be_empty() -> None:
-    softmax, (hidden, targets) = SampledSoftmax(own(), num_samples=1).double(), batch()
-    softmax.inclusion.fill_(1e-30)
-    loss, losses = softmax(hidden, targets)
-    assert not losses.any() and not any(part.any() for part in gradients(loss, hidden, softmax))
+    softmax, (hidden, targets) = SampledSoftmax(own(), num_samples=1), batch()
+    empty = False
+    for seed in range(30):
+        torch.manual_seed(seed)
+        loss, losses = softmax(hidden, targets)
+        torch.manual_seed(seed)
+        if not (torch.rand(NUM_WORDS) < softmax.inclusion).any():
+            empty = True
+            assert not losses.any()
+            assert not any(part.any() for part in gradients(loss, hidden, softmax))
+    assert empty
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_as_many_words_are_drawn_as_in_float32(dtype: torch.dtype) -> None:
+    """The loss of equal scores is the log of the estimated number of words."""
+    output = OwnWeights(30_000, 4)
+    nn.init.zeros_(output.weight)
+    softmax = SampledSoftmax(output, num_samples=512).to(dtype)
+    hidden, targets = torch.zeros(1, 4, dtype=dtype), torch.tensor([29_999])
+    # torch before 2 has no products of float16 on a CPU
+    if dtype == torch.float16 and not hasattr(torch, "compile"):
+        pytest.skip("no products of float16")
+    assert softmax.inclusion.dtype == torch.float32
+    with torch.no_grad():
+        losses = torch.stack([softmax(hidden, targets)[1] for _ in range(100)])
+    assert losses.dtype == torch.float32
+    # 5 standard errors of a mean of 100 estimates
+    estimates = losses.exp()
+    error = 5.0 * float(estimates.std()) / math.sqrt(len(estimates))
+    assert abs(float(estimates.mean()) - 30_000) <= error < 1500
+
+
+def test_a_softmax_built_without_memory_and_loaded_computes_the_same() -> None:
+    char_cnn, output = tied()
+    ids = output.character_ids
+    softmax, (hidden, targets) = SampledSoftmax(output, num_samples=9).double(), batch()
+    with torch.device("meta") if hasattr(torch, "set_default_device") else torch.no_grad():
+        other = SampledSoftmax(TiedWeights(char_cnn, ids), num_samples=9).double()
+    other = other.to_empty(device="cpu")
+    other.load_state_dict(softmax.state_dict())
+    for training in (True, False):
+        results = []
+        for module in (softmax, other):
+            torch.manual_seed(4)
+            results.append(module.train(training)(hidden, targets)[1])
+        assert torch.equal(*results)
 
 
 def test_sparse_gradients_are_sparse_and_equal_the_dense_ones() -> None:
@@ -268,7 +262,7 @@ def test_sparse_gradients_are_sparse_and_equal_the_dense_ones() -> None:
     torch.testing.assert_close(sparse.output.bias.grad, dense.output.bias.grad)
     # the targets', the sample's, and the first word's, which fills up the sample
     torch.manual_seed(4)
-    taken = torch.rand(NUM_WORDS, dtype=torch.float64) < sparse.inclusion
+    taken = torch.rand(NUM_WORDS) < sparse.inclusion
     wanted = {0, *targets.tolist(), *taken.nonzero().squeeze(1).tolist()}
     assert set(found.indices()[0].tolist()) == wanted
 
@@ -309,19 +303,13 @@ def test_with_tied_weights_a_sample_s_gradients_reach_the_character_encoder() ->
     torch.manual_seed(4)
     loss, _ = softmax(hidden, targets)
     torch.manual_seed(4)
-    taken = torch.rand(NUM_WORDS, dtype=torch.float64) < softmax.inclusion
+    taken = torch.rand(NUM_WORDS) < softmax.inclusion
     scores = hidden @ char_cnn(output.character_ids).t() + output.bias
     expected = estimate(scores, targets, taken, softmax.inclusion).sum()
     torch.testing.assert_close(loss, expected)
     assert_same(
         gradients(loss, hidden, softmax, char_cnn), gradients(expected, hidden, softmax, char_cnn)
     )
-
-
-def test_tied_weights_hold_no_parameters_but_the_bias() -> None:
-    _, output = tied()
-    assert list(output.state_dict()) == ["bias"]
-    assert [name for name, _ in output.named_parameters()] == ["bias"]
 
 
 class Tied(nn.Module):
@@ -373,9 +361,9 @@ def test_within_autocast_loss_and_gradients_are_close(
     vectors, targets = batch(400, 400, 64)
     hidden = vectors.detach().float().requires_grad_()
     results = []
-    for light in (False, True):
+    for bfloat16 in (False, True):
         torch.manual_seed(4)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=light):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
             loss, losses = softmax(hidden, targets)
         assert loss.dtype == losses.dtype == torch.float32
         results.append((loss, losses, gradients(loss, hidden, *modules)))
@@ -390,7 +378,7 @@ def test_within_autocast_loss_and_gradients_are_close(
     assert errors[0] <= 0.02 * norms[0]
 
 
-class Light(nn.Module):
+class Bfloat16Weights(nn.Module):
     """Words' vectors in bfloat16, as a character encoder within autocast gives them."""
 
     def __init__(self, weight: torch.Tensor) -> None:
@@ -408,7 +396,7 @@ def test_the_parts_of_many_blocks_are_not_lost_in_a_sum_of_bfloat16(
 ) -> None:
     # a thousand equal parts, of which bfloat16 would only add some 256
     in_blocks(monkeypatch, 1, 64)
-    softmax = FullSoftmax(Light(torch.randn(10, 4)))
+    softmax = FullSoftmax(Bfloat16Weights(torch.randn(10, 4)))
     hidden = torch.randn(1, 4).expand(1000, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss, _ = softmax(hidden, torch.zeros(1000, dtype=torch.int64))
@@ -420,7 +408,7 @@ def test_the_parts_of_many_blocks_are_not_lost_in_a_sum_of_bfloat16(
 
 def test_a_target_s_score_is_not_rounded_to_bfloat16() -> None:
     # two words, the other one's score being 0
-    softmax = FullSoftmax(Light(torch.tensor([[0.5] * 16, [0.0] * 16])))
+    softmax = FullSoftmax(Bfloat16Weights(torch.tensor([[0.5] * 16, [0.0] * 16])))
     hidden = torch.randn(50, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         _, losses = softmax(hidden, torch.zeros(50, dtype=torch.int64))

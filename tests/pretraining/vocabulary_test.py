@@ -30,6 +30,11 @@ def test_the_share_of_unknown_tokens_counts_what_is_not_in_the_list() -> None:
     assert counts.share_unknown(counts.vocabulary()) == pytest.approx(1 / 12)
 
 
+def test_of_no_text_nothing_is_unknown_or_spelt() -> None:
+    assert WordCounts([]).share_unknown([]) == 0.0
+    assert CharacterCounts({}).share_spelt("é") == 0.0
+
+
 def test_words_that_a_line_cannot_hold_have_no_id(tmp_path: Path) -> None:
     bad = ["", " ", "a\nb", "a\r", "\x85", "a\u2028b", "10\u00a0000", "a@@NEWLINE@@", "\x1c", "a b"]
     words = WordCounts([bad, ["fine", "\u200b", "@@UNKNOWN@@"]]).vocabulary()
