@@ -26,6 +26,7 @@ from elmo_components.checkpoints.allennlp.parameter_names import (
     translated,
 )
 from elmo_components.checkpoints.allennlp.vocabulary import read_namespace
+from elmo_components.checkpoints.architectures import architectures_of
 from elmo_components.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -189,6 +190,7 @@ def _options_of(folder: Path, settings: Mapping[str, Any]) -> Iterator[ElmoConfi
     """Yields what can be read of an archive's options: in it, or at a path that it names."""
     # what an address has is not asked for: an archive may name any
     paths = sorted(folder.glob("fta/*options_file"))
+    yield from architectures_of(folder, _sections(settings))
     for section in _sections(settings):
         architecture, named = section.get("architecture"), section.get("options_file")
         if isinstance(architecture, Mapping):

@@ -20,7 +20,7 @@ LABELS = ("F", "T")
 
 
 class WordComparison(torch.nn.Module, Registrable):
-    """Compares two vectors of a word, each (batch, size). The logits, (batch,), are for one sense."""
+    """Logits, (batch,), that two vectors of a word, (batch, size), are of one sense."""
 
 
 @WordComparison.register("cosine")

@@ -9,13 +9,10 @@ from allennlp.data import Vocabulary
 
 from elmo_components import checkpoints
 from elmo_components.checkpoints import CheckpointError
-from elmo_components.checkpoints.architectures import ARCHITECTURES
+from elmo_components.checkpoints.architectures import ARCHITECTURES, NAMESPACE
 from elmo_components.config import ElmoConfig
 
-__all__ = ["NAMESPACE", "read_architecture"]
-
-# Where a vocabulary, and so an archive, has the numbers of a file of options.
-NAMESPACE = "elmo_architectures"
+__all__ = ["read_architecture"]
 
 
 def read_architecture(
