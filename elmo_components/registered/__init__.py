@@ -14,10 +14,9 @@ from elmo_components.registered.dataset_readers.labelled_lines import LabelledLi
 from elmo_components.registered.dataset_readers.word_in_context import WordInContextReader
 from elmo_components.registered.models.language_model import ElmoLanguageModel
 from elmo_components.registered.models.word_in_context import WordInContext
-from elmo_components.registered.predictors.tagger import (
-    ElmoClassifierPredictor,
-    ElmoTaggerPredictor,
-)
+from elmo_components.registered.predictors import defaults, hotflip  # noqa: F401
+from elmo_components.registered.predictors.classifier import ElmoClassifierPredictor
+from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
 from elmo_components.registered.predictors.word_in_context import WordInContextPredictor
 from elmo_components.registered.seq2seq_encoders.elmo_lstm import ElmoLstmEncoder
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder

@@ -1,13 +1,13 @@
-// A classifier of your own texts, from a file of texts and labels, with ELMo and learned word vectors.
+// A classifier of your own texts with ELMo and learned word vectors, from TSV or CSV files.
 //
-// Data: one text a line and its label in another column, UTF-8; fixtures/data/remarks unless `data`
-// says otherwise. Your own files go into a file of three lines,
+// Data: a text and its label a line, in UTF-8; fixtures/data/remarks unless `data` says otherwise. For
+// CSV, `separator` is ','. Give your own files in a file of three lines,
 //
 //   (import 'training_configs/classification/tsv.jsonnet') {
 //     data:: { train: 'mine/train.tsv', development: 'mine/dev.tsv', test: 'mine/test.tsv' },
 //   }
 //
-// beside the fields below that differ, or on the command line, with
+// with the fields below that differ, or on the command line, with
 // -o '{"train_data_path": "mine/train.tsv", "validation_data_path": "mine/dev.tsv", "test_data_path": "mine/test.tsv"}'.
 //
 //   allennlp train training_configs/classification/tsv.jsonnet -s output/tsv --include-package elmo_components
@@ -27,10 +27,10 @@ local elmo = import '../elmo.libsonnet';
   text_column:: 0,
   label_column:: 1,
   separator:: '\t',
-  // lines at the beginning that are no text
+  // lines at the beginning that are skipped
   header_lines:: 1,
-  encoding:: 'utf-8-sig',
-  // whose rules split the texts into tokens, such as 'de'; null for texts split already, by spaces
+  encoding:: 'utf-8',
+  // whose rules split texts into tokens, such as 'de'; null for texts whose tokens spaces separate
   language:: 'en',
 
   dataset_reader: {

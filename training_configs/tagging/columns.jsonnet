@@ -1,31 +1,35 @@
-// A tagger of your own texts, from files with a token a line and its tag in another column, with ELMo.
+// A tagger of your own texts with ELMo, from files of a token and its tag a line.
 //
-// Data: UTF-8, a blank line between sentences; fixtures/data/ner unless `data` says otherwise. Your
-// own files go into a file of three lines,
+// Data: columns, a blank line between sentences; fixtures/data/ner unless `data` says otherwise. Tags
+// of spans may be in BIO, IOB1, BIOUL or BMES. Give your own files in a file of three lines,
 //
 //   (import 'training_configs/tagging/columns.jsonnet') {
 //     data:: { train: 'mine/train.conll', development: 'mine/dev.conll', test: 'mine/test.conll' },
 //   }
 //
-// beside the fields below that differ, or on the command line, with
+// with the fields below that differ, or on the command line, with
 // -o '{"train_data_path": "mine/train.conll", "validation_data_path": "mine/dev.conll", "test_data_path": "mine/test.conll"}'.
 //
 //   allennlp train training_configs/tagging/columns.jsonnet -s output/columns --include-package elmo_components
 //
-// Measured: the files being the same, as ner.jsonnet.
+// Measured: as ner.jsonnet, whose data is the same.
 local elmo = import '../elmo.libsonnet';
 
 (import 'ner.jsonnet') {
   // columns are counted from 0, or with a negative number from the last
   token_column:: 0,
   tag_column:: -1,
-  // what stands between columns; null for white space
+  // what separates columns; null for spaces and tabs
   separator:: null,
-  // how tags encode spans: 'BIO', 'BIOUL', 'BMES' or 'IOB1'; null for tags that do not, such as parts
-  // of speech
+  // how the tagger encodes spans, whatever the files do: 'BIO', 'BIOUL', 'BMES' or 'IOB1'; null for
+  // tags that are not of spans, such as parts of speech
   label_encoding:: 'BIO',
-  // a regular expression: lines that begin with a match are passed over, such as '-DOCSTART-'
-  skip:: null,
+  // a regular expression: lines whose beginning matches are skipped
+  skip:: '-DOCSTART-',
+  // of the files, such as 'latin-1'
+  encoding:: 'utf-8',
+  // whose rules split raw text into tokens, such as 'de'
+  language:: 'en',
 
   dataset_reader: {
     type: 'elmo_columns',
@@ -34,7 +38,9 @@ local elmo = import '../elmo.libsonnet';
     tag_column: $.tag_column,
     separator: $.separator,
     skip: $.skip,
-    label_encoding: $.label_encoding,
+    convert_to_coding_scheme: $.label_encoding,
+    encoding: $.encoding,
+    tokenizer: { type: 'spacy_blank', language: $.language },
   },
   model+: { label_encoding: $.label_encoding },
   trainer+: {

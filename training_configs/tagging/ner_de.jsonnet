@@ -28,6 +28,7 @@ local elmo = import '../elmo.libsonnet';
     type: 'elmo_columns',
     token_indexers: elmo.indexers($.architecture),
     separator: '\t',
+    tokenizer: { type: 'spacy_blank', language: 'de' },
     label_encoding: $.model.label_encoding,
   },
   model+: { label_encoding: 'IOB1' },

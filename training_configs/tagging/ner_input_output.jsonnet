@@ -13,7 +13,11 @@ local elmo = import '../elmo.libsonnet';
   model+: {
     local tagger = super.encoder,
 
-    text_field_embedder+: { token_embedders+: { elmo+: { type: 'elmo_for_two_places' } } },
+    // so that ELMo is last, with whatever other embedders
+    text_field_embedder+: {
+      type: 'elmo_for_two_places',
+      token_embedders+: { elmo+: { type: 'elmo_for_two_places' } },
+    },
     encoder: {
       type: 'around_encoder',
       input_size: 2 * elmo.output_size($.architecture),

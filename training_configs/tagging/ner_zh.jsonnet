@@ -30,6 +30,8 @@ local elmo = import '../elmo.libsonnet';
     separator: '\t',
     // whatever follows the first character
     token_suffix: '(?<=.)\\d+',
+    // raw text is split into characters, as the data is
+    tokenizer: { type: 'spacy_blank', language: 'zh' },
     label_encoding: $.model.label_encoding,
   },
 }

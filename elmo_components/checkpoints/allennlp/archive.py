@@ -19,6 +19,7 @@ from elmo_components.checkpoints.allennlp.fields import (
     own_entries,
 )
 from elmo_components.checkpoints.allennlp.vocabulary import read_namespace
+from elmo_components.checkpoints.architectures import architectures_of
 from elmo_components.checkpoints.checkpoint import (
     SOFTMAX_NAMES,
     Checkpoint,
@@ -201,6 +202,7 @@ def _softmax_entries(file: TensorFile, prefix: str) -> list[Entry]:
 
 def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> Iterator[ElmoConfig]:
     """Yields the options in an archive, and those at paths on this machine that it names."""
+    yield from architectures_of(folder, _sections(settings))
     # an address is not fetched, as an archive may name any
     found: list[Any] = sorted(folder.glob("fta/*options_file"))
     for section in _sections(settings):

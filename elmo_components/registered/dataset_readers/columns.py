@@ -3,24 +3,35 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Optional, cast
+from typing import Any, Optional, cast
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path, open_compressed
-from allennlp.data import DatasetReader, Instance, Token, TokenIndexer
+from allennlp.data import DatasetReader, Instance, TokenIndexer, Tokenizer
 from allennlp.data.fields import Field, MetadataField, SequenceLabelField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
+from elmo_components.registered.dataset_readers.sharding import shard
+from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, encode, is_tag
+from elmo_components.registered.dataset_readers.text import (
+    Text,
+    as_tokens,
+    check_encoding,
+    numbered_lines,
+)
+from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
+
 __all__ = ["ColumnReader"]
 
-# How tags that encode spans begin, by AllenNLP's names of the encodings.
-TAG_BEGINNINGS = {"BIO": "BIO", "IOB1": "BIO", "BIOUL": "BIOUL", "BMES": "BMESO"}
+# A token and its tag.
+Row = tuple[str, str]
+
+BLANKS = " \t\r\n"
 
 
 @DatasetReader.register("elmo_columns")
 class ColumnReader(DatasetReader):
     """
-    Reads one token a line with its tag in another column; a line of white space ends a sentence.
+    Reads a token and its tag a line. Blank lines end sentences.
 
     Each instance has the fields "tokens", "tags" and "metadata" (whose "words" are the tokens'
     texts), which AllenNLP's taggers take. Files may be compressed (.gz, .bz2).
@@ -31,134 +42,169 @@ class ColumnReader(DatasetReader):
 
     token_indexers : `Optional[Dict[str, TokenIndexer]]`
         How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
+    tokenizer : `Optional[Tokenizer]`
+        Splits raw text for prediction; it must split as the file does. `None` for spaCy's rules of
+        English.
     token_column, tag_column : `int`
         The columns, counted from 0, or with a negative number from the last.
     separator : `Optional[str]`
-        What stands between columns; `None` for white space.
+        What separates columns; `None` for spaces and tabs.
     tag_separator : `Optional[str]`
-        What stands between several tags of one token, the first of which counts; `None` where a
-        token has one tag.
+        What separates several tags of one token, of which the first is read; `None` where a token
+        has one tag.
     skip : `Optional[str]`
-        A regular expression: lines that begin with a match are passed over. For CoNLL-U it is
-        "#|\\d+[-.]", which are comments, multi-word tokens and empty nodes.
+        A regular expression: lines whose beginning matches are skipped. For CoNLL-U it is
+        "#|\\d+[-.]": comments, multi-word tokens and empty nodes. `None` skips no line.
     token_suffix : `Optional[str]`
-        A regular expression: what matches it at the end of a token is taken off. "(?<=.)\\d+"
-        leaves the first character of tokens such as "医0", which have its place in a word after it.
+        A regular expression: what matches at the end of a token is removed. "(?<=.)\\d+" removes
+        the positions in tokens such as "医0".
     label_encoding : `Optional[str]`
-        How tags must encode spans: "BIO", "IOB1", "BIOUL" or "BMES", as a tagger is told too, which
-        would fail only after an epoch; `None` for any tags.
+        The encoding of spans that the file's tags must have: "BIO", "IOB1", "BIOUL" or "BMES";
+        `None` for any tags.
+    convert_to_coding_scheme : `Optional[str]`
+        The encoding of spans that the instances' tags have, from any encoding in the file; `None`
+        for the file's tags.
+    label_namespace : `str`
+        The vocabulary's namespace of the tags.
+    encoding : `str`
+        Python's name of the file's encoding.
+    max_instances : `Optional[int]`
+        How many sentences are read at most; `None` for all.
 
     # Raises
 
-    `ConfigurationError` for a line without the columns or with another tag, for a file without a
-    sentence or in IOB1 where "BIO" is said, and for another encoding.
+    `ConfigurationError`, with the file and the line, for a row with another number of columns than
+    the first, a tag of another encoding of spans, or bytes of another encoding of text; and for a
+    file without a sentence or in IOB1 where `label_encoding` is "BIO".
     """
 
     def __init__(
         self,
         token_indexers: Optional[dict[str, TokenIndexer]] = None,
+        tokenizer: Optional[Tokenizer] = None,
         token_column: int = 0,
         tag_column: int = -1,
         separator: Optional[str] = None,
         tag_separator: Optional[str] = None,
-        skip: Optional[str] = None,
+        skip: Optional[str] = "-DOCSTART-",
         token_suffix: Optional[str] = None,
         label_encoding: Optional[str] = None,
+        convert_to_coding_scheme: Optional[str] = None,
+        label_namespace: str = "labels",
+        encoding: str = "utf-8",
         max_instances: Optional[int] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             max_instances=max_instances,
             manual_distributed_sharding=True,
             manual_multiprocess_sharding=True,
+            **kwargs,
         )
+        for name, value in (
+            ("label_encoding", label_encoding),
+            ("convert_to_coding_scheme", convert_to_coding_scheme),
+        ):
+            if value is not None and value not in ENCODINGS:
+                raise ConfigurationError(
+                    f"{name} must be one of {', '.join(ENCODINGS)}, or null; found {value!r}"
+                )
+        check_encoding(encoding)
+        self.tokenizer: Tokenizer = tokenizer or SpacyBlankTokenizer()
         self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
         self._token_column = token_column
         self._tag_column = tag_column
         self._separator = separator
         self._tag_separator = tag_separator
         self._skip = None if skip is None else re.compile(skip)
-        if label_encoding is not None and label_encoding not in TAG_BEGINNINGS:
-            raise ConfigurationError(
-                f"label_encoding must be one of {', '.join(TAG_BEGINNINGS)}, or null; "
-                f"found {label_encoding!r}"
-            )
-        self._label_encoding = label_encoding
         self._suffix = None if token_suffix is None else re.compile(f"(?:{token_suffix})$")
+        self._label_encoding = label_encoding
+        self._coding_scheme = convert_to_coding_scheme
+        self._label_namespace = label_namespace
+        self._encoding = encoding
 
-    def text_to_instance(self, tokens: list[Token], tags: Optional[list[str]] = None) -> Instance:
-        """Returns an instance of tokens and, where they are known, their tags."""
-        text = TextField(tokens)
+    def text_to_instance(self, tokens: Text, tags: Optional[list[str]] = None) -> Instance:
+        """Returns an instance of raw text, words or tokens, and of their tags where known."""
+        text = TextField(as_tokens(tokens, self.tokenizer))
         fields: dict[str, Field] = {
             "tokens": text,
-            "metadata": MetadataField({"words": [token.text for token in tokens]}),
+            "metadata": MetadataField({"words": [token.text for token in text.tokens]}),
         }
         if tags is not None:
-            fields["tags"] = SequenceLabelField(tags, text)
+            if self._coding_scheme is not None:
+                tags = encode(tags, self._coding_scheme)
+            fields["tags"] = SequenceLabelField(tags, text, self._label_namespace)
         return Instance(fields)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        """Gives the instance the indexers, after it came from another process."""
+        """Sets the instance's token indexers."""
         cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
-        with open_compressed(cached_path(file_path), encoding="utf-8-sig") as lines:
-            sentences = self._sentences(lines, str(file_path))
-            if self._label_encoding == "BIO":
-                sentences = _in_bio(sentences, str(file_path))
-            for rows in self.shard_iterable(sentences):
-                tokens, tags = zip(*rows)
-                yield self.text_to_instance([Token(token) for token in tokens], list(tags))
+        path = str(file_path)
+        sentences = self._sentences(path)
+        if self._label_encoding == "BIO":
+            sentences = _check_bio(sentences, path)
+        for rows in shard(self, sentences):
+            tokens, tags = zip(*rows)
+            yield self.text_to_instance(tokens, list(tags))
 
-    def _sentences(self, lines: Iterable[str], path: str) -> Iterator[list[tuple[str, str]]]:
-        rows: list[tuple[str, str]] = []
-        found = False
-        for number, line in enumerate(lines, start=1):
-            if line.isspace():
+    def _sentences(self, path: str) -> Iterator[list[Row]]:
+        rows: list[Row] = []
+        num_columns = 0
+        for number, line in numbered_lines(path, self._encoding):
+            if not line.strip(BLANKS):
                 if rows:
                     yield rows
                 rows = []
             elif self._skip is None or not self._skip.match(line):
-                rows.append(self._row(line, f"{path}, line {number}"))
-                found = True
+                columns = self._columns(line)
+                num_columns = num_columns or len(columns)
+                place = f"{path}, line {number}"
+                if len(columns) != num_columns:
+                    raise ConfigurationError(
+                        f"{place}: found {len(columns)} columns and in the first row "
+                        f"{num_columns}: {columns!r}. Set separator to what separates columns, or "
+                        "skip to how lines begin that have no token"
+                    )
+                rows.append(self._row(columns, place))
         if rows:
             yield rows
-        if not found:
-            raise ConfigurationError(f"{path} holds no sentence")
+        if not num_columns:
+            raise ConfigurationError(f"{path} has no sentence")
 
-    def _row(self, line: str, place: str) -> tuple[str, str]:
-        columns = line.rstrip("\r\n").split(self._separator)
+    def _columns(self, line: str) -> list[str]:
+        if self._separator is None:
+            # str.split would split at other white space too, such as a no-break space in a token
+            return re.split("[ \t]+", line.strip(BLANKS))
+        return line.rstrip("\r\n").split(self._separator)
+
+    def _row(self, columns: list[str], place: str) -> Row:
         try:
             token, tag = columns[self._token_column], columns[self._tag_column]
         except IndexError as error:
             raise ConfigurationError(
-                f"{place}: a token must stand in column {self._token_column} and its tag in "
+                f"{place}: the token must be in column {self._token_column} and its tag in "
                 f"column {self._tag_column}; found {columns!r}"
             ) from error
         if self._suffix is not None:
             token = self._suffix.sub("", token)
         if len(columns) < 2 or not token or not tag:
-            raise ConfigurationError(f"{place}: a token and a tag must stand here; {columns!r}")
+            raise ConfigurationError(f"{place}: a row must have a token and a tag; {columns!r}")
         if self._tag_separator is not None:
             tag = tag.split(self._tag_separator)[0]
-        self._check(tag, place)
+        expected = self._label_encoding or (self._coding_scheme and "any")
+        if expected and not is_tag(tag, expected):
+            raise ConfigurationError(
+                f"{place}: {tag!r} is not a tag of the encoding {expected}, such as 'O' or "
+                "'B-person'. Set label_encoding to that of the file, or to null for tags that do "
+                "not encode spans, such as parts of speech"
+            )
         return token, tag
 
-    def _check(self, tag: str, place: str) -> None:
-        if self._label_encoding is None:
-            return
-        kind = tag.partition("-")[0]
-        if len(kind) != 1 or kind not in TAG_BEGINNINGS[self._label_encoding]:
-            raise ConfigurationError(
-                f"{place}: {tag!r} is no tag of the encoding {self._label_encoding}, such as 'O' "
-                "or 'B-person'. Set label_encoding to that of the file, or to null for tags "
-                "that do not encode spans, such as parts of speech"
-            )
 
-
-def _in_bio(
-    sentences: Iterable[list[tuple[str, str]]], path: str
-) -> Iterator[list[tuple[str, str]]]:
-    """Yields tagged sentences, after the last of which the file must not have been in IOB1."""
+def _check_bio(sentences: Iterable[list[Row]], path: str) -> Iterator[list[Row]]:
+    """Yields tagged sentences, and raises after the last where they were in IOB1."""
     beginnings: Counter[str] = Counter()
     for rows in sentences:
         yield rows
@@ -168,8 +214,8 @@ def _in_bio(
     if beginnings["I"] > beginnings["B"]:
         raise ConfigurationError(
             f"{path}: more spans begin with I- ({beginnings['I']:,}) than with B- "
-            f"({beginnings['B']:,}), which is the encoding IOB1; set label_encoding to it, or a "
-            "tagger will find none of them"
+            f"({beginnings['B']:,}), so the encoding is IOB1. Set label_encoding to it, or "
+            "convert_to_coding_scheme to the tagger's"
         )
 
 
@@ -177,5 +223,5 @@ def _beginning(last: str, tag: str) -> str:
     """Returns the letter of a tag that begins a span, in BIO "B" and in IOB1 either, else ""."""
     kind, _, label = tag.partition("-")
     last_kind, _, last_label = last.partition("-")
-    goes_on = kind == "I" and last_kind in ("B", "I") and last_label == label
-    return "" if kind == "O" or goes_on else kind
+    continues = kind == "I" and last_kind in ("B", "I") and last_label == label
+    return "" if kind == "O" or continues else kind

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
-from typing import Optional, Union, cast
+from typing import Any, Optional, Union, cast
 from zlib import crc32
 
 import torch
@@ -14,6 +13,8 @@ from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
 from elmo_components.pretraining.corpus import epoch_lines, find_shards, pack_streams
+from elmo_components.registered.dataset_readers.sharding import shard
+from elmo_components.registered.dataset_readers.text import Text, as_tokens
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
 
 __all__ = ["CorpusReader"]
@@ -87,7 +88,7 @@ class CorpusReader(DatasetReader):
     max_tokens : `Optional[int]`
         Longer sentences are cut into sentences of at most so many tokens, none of which is lost.
     max_instances : `Optional[int]`
-        See `DatasetReader`.
+        How many instances are read at most, by all processes together; `None` for all.
 
     # Raises
 
@@ -108,11 +109,13 @@ class CorpusReader(DatasetReader):
         shards_per_epoch: Optional[int] = None,
         max_tokens: Optional[int] = None,
         max_instances: Optional[int] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             max_instances=max_instances,
             manual_distributed_sharding=True,
             manual_multiprocess_sharding=True,
+            **kwargs,
         )
         if packing not in ("sentences", "streams"):
             raise ConfigurationError(f'packing must be "sentences" or "streams"; found {packing!r}')
@@ -156,13 +159,10 @@ class CorpusReader(DatasetReader):
     def epoch(self, number: int) -> None:
         self._begun[:, 0] = number
 
-    def text_to_instance(self, text: Union[str, Sequence[str], Sequence[Token]]) -> Instance:
-        """Returns an instance of one sentence: its text, or its tokens."""
-        if isinstance(text, str):
-            return self._instance(_steps(self._tokens(text)))
-        return self._instance(
-            _steps([_token(token) if isinstance(token, str) else token for token in text])
-        )
+    def text_to_instance(self, text: Text) -> Instance:
+        """Returns an instance of a sentence: its text, words or tokens."""
+        tokens = self._tokens(text) if isinstance(text, str) else as_tokens(text, None)
+        return self._instance(_steps(tokens))
 
     def apply_token_indexers(self, instance: Instance) -> None:
         """Gives the instance the indexers, after it came from another process."""
@@ -184,7 +184,7 @@ class CorpusReader(DatasetReader):
             buffer_size=self._buffer_size,
             shards_per_epoch=self._shards_per_epoch,
         )
-        sentences = map(_steps, self._sentences(self._shared(lines)))
+        sentences = map(_steps, self._sentences(shard(self, lines)))
         if self._num_streams is None:
             yield from map(self._instance, sentences)
             return
@@ -230,22 +230,6 @@ class CorpusReader(DatasetReader):
         row[0] += 1
         row[1] = checksum
         return epoch
-
-    def _shared(self, lines: Iterator[str]) -> Iterator[str]:
-        """
-        Yields the lines that fall to this process.
-
-        `DatasetReader.shard_iterable` would also stop after `max_instances` lines, which are more
-        or fewer instances here.
-        """
-        start, step = 0, 1
-        worker, distributed = self.get_worker_info(), self.get_distributed_info()
-        if worker is not None:
-            start, step = worker.id, worker.num_workers
-        if distributed is not None:
-            start = start * distributed.world_size + distributed.global_rank
-            step = step * distributed.world_size
-        return islice(lines, start, None, step)
 
     def _sentences(self, lines: Iterator[str]) -> Iterator[list[Token]]:
         for line in lines:

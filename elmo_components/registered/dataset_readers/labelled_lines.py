@@ -1,25 +1,35 @@
-"""A `DatasetReader` of labelled texts, one a line: TSV files, question types, and the like."""
+"""A `DatasetReader` of labelled texts, one a line: CSV, TSV and the like."""
 
-import codecs
-from collections.abc import Iterable, Iterator
-from typing import Optional, Union, cast
+import csv
+from collections.abc import Iterator
+from typing import Any, Optional, cast
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path, open_compressed
-from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenizer
+from allennlp.data import DatasetReader, Instance, TokenIndexer, Tokenizer
 from allennlp.data.fields import Field, LabelField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
+from elmo_components.registered.dataset_readers.sharding import shard
+from elmo_components.registered.dataset_readers.text import (
+    Text,
+    as_tokens,
+    check_encoding,
+    numbered_lines,
+)
+
 __all__ = ["LabelledLinesReader"]
+
+# Where one of these separates columns, a column may be in quotation marks.
+QUOTED = ",;"
 
 
 @DatasetReader.register("elmo_labelled_lines")
 class LabelledLinesReader(DatasetReader):
     """
-    Reads one text a line with its label in another column; lines of white space are passed over.
+    Reads a text and its label a line. Blank lines are skipped.
 
     Each instance has the fields "tokens" and "label", which AllenNLP's classifiers take. Files may
-    be compressed (.gz, .bz2). Quotation marks are characters like all others.
+    be compressed (.gz, .bz2).
 
     Registered as a `DatasetReader` with name "elmo_labelled_lines".
 
@@ -28,29 +38,35 @@ class LabelledLinesReader(DatasetReader):
     token_indexers : `Optional[Dict[str, TokenIndexer]]`
         How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
     tokenizer : `Optional[Tokenizer]`
-        What splits a text into tokens; `None` for texts that are tokenised, at white space.
+        Splits a text into tokens; `None` for texts that are tokenised, at white space.
     text_column, label_column : `int`
         The columns, counted from 0, or with a negative number from the last.
     separator : `str`
-        What stands between columns.
+        What separates columns.
     num_columns : `Optional[int]`
-        How many columns there are: in the last of them, separators are text. `None` where each
+        How many columns there are: separators in the last of them are text. `None` where each
         separator ends a column.
+    quoted : `Optional[bool]`
+        Whether a column may be in quotation marks, as in CSV, and then have separators and line
+        ends in it. `None` for true where a comma or a semicolon separates columns.
     label_separator : `Optional[str]`
-        What stands between the parts of a label; `None` where the whole counts. With ":", the label
-        of "NUM:date" is "NUM".
+        What separates the parts of a label; `None` where the whole is read. With ":", the label of
+        "NUM:date" is "NUM".
     label_part : `int`
-        Which part counts, from 0.
+        Which part is read, from 0.
     header_lines : `int`
-        How many lines at the beginning are passed over.
+        How many lines at the beginning are skipped.
+    label_namespace : `str`
+        The vocabulary's namespace of the labels.
     encoding : `str`
-        Python's name of the file's encoding. The default is UTF-8, with or without the mark that
-        some programs begin a file with.
+        Python's name of the file's encoding.
+    max_instances : `Optional[int]`
+        How many texts are read at most; `None` for all.
 
     # Raises
 
-    `ConfigurationError` for a line without the columns, a text or a label that is empty, a file of
-    another encoding, or one without a text.
+    `ConfigurationError`, with the file and the line, for a line with another number of columns than
+    the first, an empty text or label, or bytes of another encoding; and for a file without a text.
     """
 
     def __init__(
@@ -61,88 +77,111 @@ class LabelledLinesReader(DatasetReader):
         label_column: int = 1,
         separator: str = "\t",
         num_columns: Optional[int] = None,
+        quoted: Optional[bool] = None,
         label_separator: Optional[str] = None,
         label_part: int = 0,
         header_lines: int = 0,
-        encoding: str = "utf-8-sig",
+        label_namespace: str = "labels",
+        encoding: str = "utf-8",
         max_instances: Optional[int] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             max_instances=max_instances,
             manual_distributed_sharding=True,
             manual_multiprocess_sharding=True,
+            **kwargs,
         )
         if not separator or label_separator == "":
             raise ConfigurationError("separator and label_separator must not be empty")
-        try:
-            codecs.lookup(encoding)
-        except LookupError as error:
-            raise ConfigurationError(f"encoding must be one that Python knows: {error}") from error
+        if quoted is None:
+            quoted = separator in QUOTED and num_columns is None
+        if quoted and (len(separator) > 1 or num_columns is not None):
+            raise ConfigurationError(
+                "quoted needs a separator of one character and no num_columns; "
+                f"found {separator!r} and {num_columns}"
+            )
+        check_encoding(encoding)
+        self.tokenizer = tokenizer
         self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
-        # where there is one, predictors leave the splitting to the reader, by this name
-        self._tokenizer = tokenizer
         self._text_column = text_column
         self._label_column = label_column
         self._separator = separator
-        self._max_splits = -1 if num_columns is None else num_columns - 1
+        self._num_columns = num_columns
+        self._quoted = quoted
         self._label_separator = label_separator
         self._label_part = label_part
         self._header_lines = header_lines
+        self._label_namespace = label_namespace
         self._encoding = encoding
 
-    def text_to_instance(
-        self, text: Union[str, list[Token]], label: Optional[str] = None
-    ) -> Instance:
-        """Returns an instance of a text, or of its tokens, and where it is known its label."""
-        fields: dict[str, Field] = {
-            "tokens": TextField(self._tokens(text) if isinstance(text, str) else text)
-        }
+    def text_to_instance(self, text: Text, label: Optional[str] = None) -> Instance:
+        """Returns an instance of a text, words or tokens, and of the label where known."""
+        fields: dict[str, Field] = {"tokens": TextField(as_tokens(text, self.tokenizer))}
         if label is not None:
-            fields["label"] = LabelField(label)
+            fields["label"] = LabelField(label, self._label_namespace)
         return Instance(fields)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        """Gives the instance the indexers, after it came from another process."""
+        """Sets the instance's token indexers."""
         cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
-
-    def _tokens(self, text: str) -> list[Token]:
-        if self._tokenizer is None:
-            return [Token(word) for word in text.split()]
-        return self._tokenizer.tokenize(text)
 
     def _read(self, file_path: str) -> Iterator[Instance]:
         path = str(file_path)
-        try:
-            with open_compressed(cached_path(path), encoding=self._encoding) as lines:
-                for place, text, label in self.shard_iterable(self._rows(lines, path)):
-                    tokens = self._tokens(text)
-                    if not tokens:
-                        raise ConfigurationError(
-                            f"{place}: a text must have tokens; found {text!r}"
-                        )
-                    yield self.text_to_instance(tokens, label)
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{path} must be encoded as `encoding` says, {self._encoding}: {error}"
-            ) from error
+        for place, text, label in shard(self, self._texts(path)):
+            instance = self.text_to_instance(text, label)
+            if not cast(TextField, instance["tokens"]).tokens:
+                raise ConfigurationError(f"{place}: a text must have tokens; found {text!r}")
+            yield instance
 
-    def _rows(self, lines: Iterable[str], path: str) -> Iterator[tuple[str, str, str]]:
+    def _texts(self, path: str) -> Iterator[tuple[str, str, str]]:
         """Yields the place, the text and the label of each line."""
+        num_columns = self._num_columns or 0
         found = False
-        for number, line in enumerate(lines, start=1):
-            if number > self._header_lines and not line.isspace():
-                yield (f"{path}, line {number}", *self._row(line, f"{path}, line {number}"))
-                found = True
+        for number, columns in self._rows(path):
+            place = f"{path}, line {number}"
+            num_columns = num_columns or len(columns)
+            if len(columns) != num_columns:
+                raise ConfigurationError(
+                    f"{place}: there must be {num_columns} columns, with {self._separator!r} "
+                    f"between them; found {len(columns)}: {columns!r}"
+                )
+            yield (place, *self._text_and_label(columns, place))
+            found = True
         if not found:
-            raise ConfigurationError(f"{path} holds no text")
+            raise ConfigurationError(f"{path} has no text")
 
-    def _row(self, line: str, place: str) -> tuple[str, str]:
-        columns = line.rstrip("\r\n").split(self._separator, self._max_splits)
+    def _rows(self, path: str) -> Iterator[tuple[int, list[str]]]:
+        """Yields the number and the columns of each line that is not blank, after the header."""
+        lines = (
+            (number, line)
+            for number, line in numbered_lines(path, self._encoding)
+            if number > self._header_lines
+        )
+        if not self._quoted:
+            splits = -1 if self._num_columns is None else self._num_columns - 1
+            for number, line in lines:
+                if not line.isspace():
+                    yield number, line.rstrip("\r\n").split(self._separator, splits)
+            return
+        rows = csv.reader((line for _, line in lines), delimiter=self._separator, strict=True)
+        while True:
+            number = self._header_lines + rows.line_num + 1
+            try:
+                columns = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise ConfigurationError(f"{path}, line {number}: {error}") from error
+            if len(columns) > 1 or "".join(columns).strip():
+                yield number, columns
+
+    def _text_and_label(self, columns: list[str], place: str) -> tuple[str, str]:
         try:
             text, label = columns[self._text_column], columns[self._label_column].strip()
         except IndexError as error:
             raise ConfigurationError(
-                f"{place}: a text must stand in column {self._text_column} and its label in column "
+                f"{place}: the text must be in column {self._text_column} and its label in column "
                 f"{self._label_column}, with {self._separator!r} between columns; found {columns!r}"
             ) from error
         if self._label_separator is not None:
@@ -154,5 +193,5 @@ class LabelledLinesReader(DatasetReader):
                 )
             label = parts[self._label_part]
         if len(columns) < 2 or not label:
-            raise ConfigurationError(f"{place}: a text and a label must stand here; {columns!r}")
+            raise ConfigurationError(f"{place}: a line must have a text and a label; {columns!r}")
         return text, label

@@ -10,7 +10,9 @@ from allennlp.models import Model
 from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 from allennlp.nn.util import get_text_field_mask
-from allennlp.training.metrics import Auc, BooleanAccuracy
+from allennlp.training.metrics import BooleanAccuracy
+
+from elmo_components.registered.models.auc import GatheredAuc
 
 __all__ = ["Cosine", "Features", "WordComparison", "WordInContext"]
 
@@ -18,7 +20,7 @@ LABELS = ("F", "T")
 
 
 class WordComparison(torch.nn.Module, Registrable):
-    """Two vectors of each word, both (batch, size), to a logit, (batch,): above 0 for one sense."""
+    """Logits, (batch,), that two vectors of a word, (batch, size), are of one sense."""
 
 
 @WordComparison.register("cosine")
@@ -31,7 +33,7 @@ class Cosine(WordComparison):
     # Parameters
 
     scale, threshold : `float`
-        What they begin with.
+        Their initial values.
     """
 
     def __init__(self, scale: float = 10.0, threshold: float = 0.5) -> None:
@@ -49,14 +51,14 @@ class Cosine(WordComparison):
 @WordComparison.register("features")
 class Features(WordComparison):
     """
-    A feedforward network, and a last layer of its own, of [a, b, |a - b|, a · b].
+    A feedforward network and a linear layer, of [a, b, |a - b|, a · b].
 
     Registered as a `WordComparison` with name "features".
 
     # Parameters
 
     feedforward : `FeedForward`
-        Its input is of four times a vector's size.
+        Its `input_dim` is four times a vector's size.
     """
 
     def __init__(self, feedforward: FeedForward) -> None:
@@ -80,11 +82,10 @@ class Features(WordComparison):
 @Model.register("elmo_word_in_context")
 class WordInContext(Model):
     """
-    Says whether a word has the same sense in two sentences (Word in Context, Pilehvar and
-    Camacho-Collados 2019), from its vectors there. The reader is `elmo_word_in_context`.
+    Says whether a word has the same sense in two sentences, from its two vectors (Word in Context,
+    Pilehvar and Camacho-Collados 2019). The dataset reader is `elmo_word_in_context`.
 
-    The metrics are "accuracy", and "auc", the area under the ROC curve: the share of pairs of a
-    positive and a negative that the logits put in order, for which no threshold is needed.
+    The metrics are "accuracy" and "auc", the area under the ROC curve, which needs no threshold.
 
     Registered as a `Model` with name "elmo_word_in_context".
 
@@ -99,6 +100,10 @@ class WordInContext(Model):
         Reads each embedded sentence; `None` for the embedded word itself.
     dropout : `float`
         The probability that an element of a word's vector is 0, in training.
+    initializer : `Optional[InitializerApplicator]`
+        Initializes parameters by regular expressions; `None` for the modules' own values.
+    regularizer : `Optional[RegularizerApplicator]`
+        Adds penalties to the loss by regular expressions; `None` for none.
     """
 
     default_predictor = "elmo_word_in_context"
@@ -119,7 +124,7 @@ class WordInContext(Model):
         self.encoder = encoder
         self.dropout = torch.nn.Dropout(dropout)
         self._accuracy = BooleanAccuracy()
-        self._auc = Auc()
+        self._auc = GatheredAuc()
         if initializer is not None:
             initializer(self)
 

@@ -1,19 +1,21 @@
 """The ELMo `TokenEmbedder`."""
 
 import logging
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
 from allennlp.modules.token_embedders.token_embedder import TokenEmbedder
 
 from elmo_components import checkpoints
 from elmo_components.caching.layer_cache import LayerCache
-from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from elmo_components.modules.char_cnn import CACHE_SIZE
 from elmo_components.modules.lstm import LstmState, carried
+from elmo_components.registered.token_embedders.architectures import read_architecture
+from elmo_components.registered.token_embedders.spelling import check_spelling
 
 __all__ = ["ElmoEmbedder", "FrozenFeatures"]
 
@@ -22,18 +24,23 @@ logger = logging.getLogger(__name__)
 
 class FrozenFeatures(FromParams):
     """
-    How the layers of a frozen biLM are kept from epoch to epoch. See `LayerCache`.
+    Settings of the cache of a frozen biLM's layers. See `LayerCache`.
 
     # Parameters
 
     max_gigabytes : `float`
-        How much is kept at most; what comes beyond that is computed each time. Memory is taken as
-        sentences come.
+        The cache's largest size. Sentences beyond it are computed in each epoch.
     dtype : `str`
-        "float32", or "float16" for half the room.
+        "float32", or "float16" for half the memory.
+    path : `Optional[str]`
+        Ignored, with a warning. Archives made before the cache was in memory alone may have it.
     """
 
-    def __init__(self, max_gigabytes: float = 4.0, dtype: str = "float32") -> None:
+    def __init__(
+        self, max_gigabytes: float = 4.0, dtype: str = "float32", path: Optional[str] = None
+    ) -> None:
+        if path is not None:
+            logger.warning("frozen_features.path is ignored: layers are cached in memory")
         try:
             self.layer_cache = LayerCache(int(max_gigabytes * 1e9), dtype=dtype)
         except ValueError as error:
@@ -49,54 +56,53 @@ class ElmoEmbedder(TokenEmbedder):
 
     # Parameters
 
-    architecture : `Dict[str, Any]`
-        The biLM's numbers, in the form of a published `options.json`; Jsonnet imports such a file
-        in place. They stand in the configuration so that an archive needs no other file.
+    architecture : `Union[str, Dict[str, Any]]`
+        The biLM's architecture: a name such as "english" or "original", the path of a published
+        `options.json`, or its contents. An archive needs no file. See `read_architecture`.
     pretrained_file : `Optional[str]`
         The biLM's weights, in any format that `Elmo.from_pretrained` reads. AllenNLP drops this
-        key when it rebuilds a model from an archive, which has the weights. `None` for random
-        weights.
+        key when it loads an archive, which has the weights. `None` for random weights.
     dropout : `float`
         The probability that an element of the mean is 0, in training.
     do_layer_norm : `bool`
         See `ScalarMix`.
     requires_grad : `bool`
-        Whether the biLM is trained too. Without a `pretrained_file` it should be: training on top
-        of random weights that stay as they are is warned of.
+        Whether the biLM is trained too. Without a `pretrained_file` it should be: a warning is
+        logged for random weights that are not trained.
     projection_dim : `Optional[int]`
         The size of a learned projection of the mean; `None` for none.
     scalar_mix_parameters : `Optional[List[float]]`
         Fixed weights of the layers, before the softmax; `None` for trained ones.
     stateful : `bool`
-        Whether each sentence goes on from the state in which the sentence in its place of the last
-        batch ended, as AllenNLP's own ELMo does. For comparison with old results only: vectors
-        then depend on what was embedded before.
+        Whether the LSTMs' states are carried from batch to batch, row by row, as in AllenNLP's own
+        ELMo. For comparison with old results only: vectors then depend on earlier batches.
     recurrent_dropout : `float`
         See `ElmoLstm`; for training the biLM too.
     precision : `str`
         "float32"; or "bfloat16" or "int8" for a frozen biLM that is faster and less exact. See
         `Elmo`.
     word_cache_size : `int`
-        How many words' vectors the frozen character encoder keeps from batch to batch; 0 for none.
+        How many words' vectors the frozen character encoder caches; 0 for none.
     recompute_gates : `bool`
-        Whether training the biLM too spares memory at the cost of time. See `Elmo`.
+        Whether training the biLM too saves memory at the cost of time. See `Elmo`.
     frozen_features : `Optional[FrozenFeatures]`
-        Whether, and how, the layers of each sentence are computed once and kept, from the first
-        batch in training on, so that a model that is only used keeps nothing; `None` to compute
-        them each time. For a frozen biLM without state.
+        Caches the layers of each sentence in training, so that each is computed once; `None` to
+        compute them in each epoch. For a frozen biLM without state.
+    vocab : `Optional[Vocabulary]`
+        Stores an architecture that is read from a file.
 
     # Raises
 
     `ConfigurationError` for an architecture that cannot be, or settings that exclude each other;
-    `CheckpointError` for a file that cannot be read or does not hold it.
+    `CheckpointError` for weights that cannot be read or are of another architecture.
     """
 
-    # how many differently weighted means a token's vector has, one after the other
+    # how many differently weighted means are joined to a token's vector
     num_mixes = 1
 
     def __init__(
         self,
-        architecture: dict[str, Any],
+        architecture: Union[str, dict[str, Any]],
         pretrained_file: Optional[str] = None,
         dropout: float = 0.5,
         do_layer_norm: bool = False,
@@ -109,6 +115,7 @@ class ElmoEmbedder(TokenEmbedder):
         word_cache_size: int = CACHE_SIZE,
         recompute_gates: bool = False,
         frozen_features: Optional[FrozenFeatures] = None,
+        vocab: Optional[Vocabulary] = None,
     ) -> None:
         super().__init__()
         if frozen_features is not None and (requires_grad or stateful or recurrent_dropout > 0.0):
@@ -116,8 +123,8 @@ class ElmoEmbedder(TokenEmbedder):
                 "frozen_features must be null unless requires_grad and stateful are false and "
                 f"recurrent_dropout is 0; found {requires_grad}, {stateful}, {recurrent_dropout}"
             )
+        config = read_architecture(architecture, vocab)
         try:
-            config = ElmoConfig.from_options(architecture)
             self._elmo = Elmo(
                 config,
                 num_output_representations=self.num_mixes,
@@ -142,15 +149,16 @@ class ElmoEmbedder(TokenEmbedder):
         self._stateful = stateful
         self._state: Optional[LstmState] = None
         self._layer_cache = None if frozen_features is None else frozen_features.layer_cache
-        # until an archive's weights are loaded, or the warning is given
+        # until an archive's weights are loaded, or the warning is logged
         self._is_random = pretrained_file is None and not requires_grad
+        self._is_spelling_known = False
 
     def get_output_dim(self) -> int:
         """Returns the size of a token's vector."""
         return self._output_dim
 
     def reset_states(self) -> None:
-        """Forgets the state that `stateful` carries."""
+        """Clears the state that `stateful` carries."""
         self._state = None
 
     def forward(self, elmo_tokens: torch.Tensor) -> torch.Tensor:
@@ -164,14 +172,20 @@ class ElmoEmbedder(TokenEmbedder):
 
         `torch.Tensor`
             (..., time, get_output_dim()), 0 where masked before a projection.
+
+        # Raises
+
+        `ConfigurationError` for ids of a token indexer with other settings than the architecture's.
         """
+        if not self._is_spelling_known:
+            self._is_spelling_known = check_spelling(elmo_tokens, self._elmo.config.char_cnn)
         if self.training:
-            # only where sentences are trained on, do they come again
+            # sentences come again in training only
             self._elmo.layer_cache = self._layer_cache
             if self._is_random:
                 logger.warning(
-                    "this elmo has random weights and is not trained: give it a pretrained_file, "
-                    "or requires_grad: true"
+                    "This elmo has random weights and is not trained. Give it a pretrained_file or "
+                    "requires_grad: true"
                 )
                 self._is_random = False
         state = None

@@ -1,7 +1,8 @@
 """The character-id `TokenIndexer`."""
 
+from functools import lru_cache
 from operator import attrgetter
-from typing import Optional
+from typing import Any, Optional
 
 import numpy
 import torch
@@ -11,11 +12,13 @@ from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
 from elmo_components.alphabet import BYTES, read_alphabet, read_words
-from elmo_components.characters import CharacterMapper, join_ids
+from elmo_components.characters import CharacterMapper
 
 __all__ = ["ElmoCharacterIndexer"]
 
 OUTPUT_KEY = "elmo_tokens"
+# The last 65,536 words' ids are cached, in about 35 MB at most.
+CACHE_SIZE = 1 << 16
 
 # AllenNLP's tokens and spaCy's alike
 _text_of = attrgetter("text")
@@ -24,27 +27,24 @@ _text_of = attrgetter("text")
 @TokenIndexer.register("elmo_character_ids")
 class ElmoCharacterIndexer(TokenIndexer):
     """
-    Maps each token to the 50 character ids that ELMo reads: 1 to 261, with an alphabet more, and 0
-    for padding; with a word table two more ids follow.
-
-    A token's ids are one array that equal tokens share, and a sentence's become a tensor in one
-    step. Tokens may be AllenNLP's or spaCy's.
+    Maps each token to the 50 character ids that ELMo reads: 1 to 261, more with an alphabet, and 0
+    for padding. With a word table two more ids follow. Tokens may be AllenNLP's or spaCy's.
 
     Registered as a `TokenIndexer` with name "elmo_character_ids".
 
     # Parameters
 
     tokens_to_add : `Optional[Dict[str, int]]`
-        Chosen tokens and the id, from 0 to 260, that stands for each. See `CharacterMapper`.
+        Special tokens and the id, from 0 to 260, of each. See `CharacterMapper`.
+    token_min_padding_length : `int`
+        See `TokenIndexer`.
     alphabet : `str`
-        The biLM's `char_cnn.alphabet`: Jsonnet's `importstr` of an `alphabet.txt`, or taken from
-        the options. It stands in the configuration so that an archive needs no other file.
+        The biLM's `char_cnn.alphabet`: Jsonnet's `importstr` of an `alphabet.txt`, or from the
+        options. It is text, not a path, so that an archive needs no other file.
     units : `str`
         The biLM's `char_cnn.units`: "bytes" or "code_points". See `CharacterMapper`.
     words : `str`
         The biLM's `char_cnn.words`, one a line; "" for none.
-    token_min_padding_length : `int`
-        See `TokenIndexer`.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class ElmoCharacterIndexer(TokenIndexer):
             raise ConfigurationError(str(error)) from error
         self._tokens_to_add = tokens_to_add
         self._scheme = units, read_alphabet(alphabet, units=units), read_words(words, units=units)
+        self._cached_ids = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
 
     def count_vocab_items(self, token: Token, counter: dict[str, dict[str, int]]) -> None:
         """Counts nothing: character ids need no vocabulary."""
@@ -74,21 +75,35 @@ class ElmoCharacterIndexer(TokenIndexer):
 
     def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
         """
-        Returns, under "elmo_tokens", a read-only int16 array of shape (50,), with a word table
-        (52,), for each token.
+        Returns, under "elmo_tokens", an int64 array of shape (50,), with a word table (52,), for
+        each token. Equal tokens share one, which is read-only.
         """
-        return {OUTPUT_KEY: self._mapper.sentence_ids(map(_text_of, tokens))}
+        return {OUTPUT_KEY: list(map(self._cached_ids, map(_text_of, tokens)))}
 
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:
         """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50), or 52."""
         length = padding_lengths[OUTPUT_KEY]
-        kept = tokens[OUTPUT_KEY][:length]
         # (time, characters)
         ids = numpy.zeros((length, self._mapper.ids_per_word), dtype=numpy.int64)
-        ids[: len(kept)] = join_ids(kept, ids_per_word=self._mapper.ids_per_word)
+        for row, word_ids in zip(ids, tokens[OUTPUT_KEY]):
+            row[:] = word_ids
         return {OUTPUT_KEY: torch.from_numpy(ids)}
+
+    def _word_ids(self, word: str) -> numpy.ndarray:
+        # (characters,)
+        ids = self._mapper.word_ids(word).astype(numpy.int64)
+        ids.flags.writeable = False
+        return ids
+
+    def __getstate__(self) -> dict[str, Any]:
+        # another process has a cache of its own
+        return {name: value for name, value in vars(self).items() if name != "_cached_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._cached_ids = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ElmoCharacterIndexer):

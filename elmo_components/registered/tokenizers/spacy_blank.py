@@ -1,5 +1,6 @@
 """`Tokenizer`s that need no model of a language, only its rules."""
 
+import re
 from collections.abc import Sequence
 
 import spacy
@@ -8,6 +9,9 @@ from allennlp.data.tokenizers import Token, Tokenizer
 
 __all__ = ["JoinedTokenizer", "SpacyBlankTokenizer", "join_tokens"]
 
+# spaCy takes no lone surrogate, such as Python's for a byte of standard input that is not UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
+REPLACEMENT = "\ufffd"
 # What a token begins with that follows the one before without a space. OpenNMT has it so, too.
 JOINER = "\uffed"
 # What stands for a joiner of the text itself, which looks the same and is as rare.
@@ -17,8 +21,8 @@ SQUARE = "\u25a0"
 @Tokenizer.register("spacy_blank")
 class SpacyBlankTokenizer(Tokenizer):
     """
-    Splits text by spaCy's rules for a language, `spacy.blank(language)`: nothing is downloaded.
-    White space makes no tokens. Tokens know their place in the text.
+    Splits text by spaCy's rules for a language, `spacy.blank(language)`, and downloads nothing.
+    White space is no token.
 
     Registered as a `Tokenizer` with name "spacy_blank".
 
@@ -36,21 +40,20 @@ class SpacyBlankTokenizer(Tokenizer):
 
     def tokenize(self, text: str) -> list[Token]:
         """Returns the tokens of `text`, with `idx` and `idx_end`, in characters."""
-        return [
-            Token(text=token.text, idx=token.idx, idx_end=token.idx + len(token.text))
-            for token in self._spacy(text)
-            if not token.is_space
+        document = self._spacy(SURROGATE.sub(REPLACEMENT, text))
+        spans = [
+            (token.idx, token.idx + len(token.text)) for token in document if not token.is_space
         ]
+        return [Token(text=text[start:end], idx=start, idx_end=end) for start, end in spans]
 
 
 @Tokenizer.register("spacy_blank_joined")
 class JoinedTokenizer(SpacyBlankTokenizer):
     """
-    Splits text as `SpacyBlankTokenizer` does, and marks each token before which there is no space.
+    Splits text as `SpacyBlankTokenizer` does, and marks each token that follows without a space.
 
-    "Ja, dat is 'm." becomes `Ja`, `\uffed,`, `dat`, `is`, `'m`, `\uffed.`; `join_tokens` makes the
-    text of it again. A model that writes such tokens so learns spaces and punctuation as it does
-    words.
+    "Ja, dat is 'm." becomes `Ja`, `\uffed,`, `dat`, `is`, `'m`, `\uffed.`, which `join_tokens`
+    reverses. So a model that writes tokens also learns where to put spaces.
 
     Registered as a `Tokenizer` with name "spacy_blank_joined".
 

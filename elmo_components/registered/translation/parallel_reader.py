@@ -13,6 +13,7 @@ from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenize
 from allennlp.data.fields import Field, MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
+from elmo_components.registered.dataset_readers.sharding import shard
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 
 __all__ = ["ParallelReader"]
@@ -116,7 +117,7 @@ class ParallelReader(DatasetReader):
             cast(TextField, instance["target_tokens"]).token_indexers = self._target_token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
-        for source, target in self.shard_iterable(self._pairs(str(file_path))):
+        for source, target in shard(self, self._pairs(str(file_path))):
             yield self.text_to_instance(source, target)
 
     def _pairs(self, file_path: str) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,14 @@
 """A `Predictor` that translates raw text, or tokens."""
 
+from typing import Optional
+
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
-from elmo_components.registered.predictors.tagger import TextPredictor
+from elmo_components.registered.predictors.text import TextPredictor
 from elmo_components.registered.translation.parallel_reader import ParallelReader
 
 __all__ = ["ElmoTranslatorPredictor"]
@@ -42,7 +44,7 @@ class ElmoTranslatorPredictor(TextPredictor):
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         return self._dataset_reader.text_to_instance(self._tokens(json_dict))
 
-    def _readable(self, tokens: list[Token], output: JsonDict) -> JsonDict:
+    def _readable(self, tokens: list[Token], output: JsonDict, sentence: Optional[str]) -> JsonDict:
         return {
             "words": [token.ensure_text() for token in tokens],
             "translation": output["translation"],

@@ -1,14 +1,12 @@
-"""Tests of registered/reader.py."""
+"""Tests of the reader of columns."""
 
 import gzip
 from pathlib import Path
-from typing import Any
 
 import pytest
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import DatasetReader
-from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data import DatasetReader, Token
 
 import elmo_components.registered  # noqa: F401
 
@@ -69,22 +67,15 @@ def test_a_suffix_of_tokens_is_taken_off(tmp_path: Path) -> None:
     assert tokens == ["医", "生", "1", ":"]
 
 
-def test_workers_share_the_sentences(fixtures: Path) -> None:
-    path = str(fixtures / "data" / "ner" / "dev.conll")
-    settings: dict[str, Any] = {"token_indexers": {"elmo": {"type": "elmo_character_ids"}}}
-    alone = [instance["metadata"].metadata["words"] for instance in make(**settings).read(path)]
-    loader = MultiProcessDataLoader(make(**settings), path, batch_size=8, num_workers=2)
-    shared = [instance["metadata"].metadata["words"] for instance in loader.iter_instances()]
-    assert len(alone) == 90 and sorted(shared) == sorted(alone)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.conll holds no sentence"),
-        ("\n\t\n  \n", "a.conll holds no sentence"),
-        ("a O\nb\n", r"line 2: a token and a tag must stand here; \['b'\]"),
-        ("a\tO\n\tO\n", "line 2: a token and a tag must stand here"),
+        ("", "a.conll has no sentence"),
+        ("\n\t\n  \n", "a.conll has no sentence"),
+        ("a O\nb\n", r"line 2: found 1 columns and in the first row 2: \['b'\]"),
+        ("a X O\n\nb c X O\n", "line 3: found 4 columns and in the first row 3"),
+        ("a\n", "line 1: a row must have a token and a tag"),
+        ("a\tO\n\tO\n", "line 2: a row must have a token and a tag"),
     ],
 )
 def test_files_without_what_must_be_there_are_errors(
@@ -95,6 +86,11 @@ def test_files_without_what_must_be_there_are_errors(
         read(write(tmp_path / "a.conll", text), separator=separator)
 
 
+def test_columns_are_separated_by_spaces_and_tabs_alone(tmp_path: Path) -> None:
+    text = "10\u00a0000 CD \tX B-N\r\n\u3000\tSP X O \n"
+    assert read(write(tmp_path / "a.conll", text)) == [(["10\u00a0000", "\u3000"], ["B-N", "O"])]
+
+
 def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="tag in column 3; found"):
         read(write(tmp_path / "a.conll", "a O\n"), tag_column=3)
@@ -103,7 +99,7 @@ def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tag", ["NOUN", "", "X-per", "L-per", "BI-per"])
 def test_a_tag_of_another_encoding_is_an_error(tmp_path: Path, tag: str) -> None:
     path = write(tmp_path / "a.conll", f"a\tB-per\nb\tI-per\nc\tO\nd\t{tag},O\n")
-    with pytest.raises(ConfigurationError, match=f"line 4: '{tag}' is no tag of the encoding BIO"):
+    with pytest.raises(ConfigurationError, match=f"line 4: '{tag}' is not a tag of the encoding"):
         read(path, separator="\t", tag_separator=",", label_encoding="BIO")
     ((_, tags),) = read(path, separator="\t", tag_separator=",")
     assert tags[-1] == tag
@@ -114,7 +110,7 @@ def test_spans_that_begin_with_i_are_another_encoding(tmp_path: Path, beginning:
     text = beginning + "a\tI-per\nb\tI-per\nc\tI-loc\n\nd\tI-loc\n"
     path = write(tmp_path / "a.conll", text)
     number = int(bool(beginning))
-    message = rf"begin with I- \(3\) than with B- \({number}\), which is the encoding IOB1"
+    message = rf"begin with I- \(3\) than with B- \({number}\), so the encoding is IOB1. Set label_"
     with pytest.raises(ConfigurationError, match=message):
         read(path, separator="\t", label_encoding="BIO")
     sentences = read(path, separator="\t", label_encoding="IOB1")
@@ -124,9 +120,55 @@ def test_spans_that_begin_with_i_are_another_encoding(tmp_path: Path, beginning:
     assert read(right, separator="\t", label_encoding="BIO")
 
 
+def test_conll_2002_is_read_as_published(tmp_path: Path) -> None:
+    # Dutch: Latin-1, token, part of speech and tag; -DOCSTART- has a row of its own
+    text = "-DOCSTART- -DOCSTART- O\nReneé N B-PER\nJan N B-PER\nBos N I-PER\n"
+    path = tmp_path / "ned.train"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(
+        ConfigurationError, match=r"ned.train, line 2: the text is not utf-8 \(byte 0xe9\). Set enc"
+    ):
+        read(path)
+    expected = [(["Reneé", "Jan", "Bos"], ["U-PER", "B-PER", "L-PER"])]
+    assert read(path, encoding="latin-1", convert_to_coding_scheme="BIOUL") == expected
+
+
+# One sentence in each encoding, as published descriptions of them have it.
+ENCODED = {
+    "IOB1": ["I-a", "I-a", "B-a", "O", "I-b", "I-a"],
+    "BIO": ["B-a", "I-a", "B-a", "O", "B-b", "B-a"],
+    "BIOUL": ["B-a", "L-a", "U-a", "O", "U-b", "U-a"],
+    "BMES": ["B-a", "E-a", "S-a", "O", "S-b", "S-a"],
+}
+
+
+@pytest.mark.parametrize("given", ENCODED)
+@pytest.mark.parametrize("wanted", ENCODED)
+def test_encodings_of_spans_are_converted(tmp_path: Path, given: str, wanted: str) -> None:
+    lines = "".join(f"w\t{tag}\n" for tag in ENCODED[given])
+    ((_, tags),) = read(write(tmp_path / "a.conll", lines), convert_to_coding_scheme=wanted)
+    assert tags == ENCODED[wanted]
+
+
+def test_tags_that_encode_no_spans_are_not_converted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conll", "Dogs NOUN\n")
+    with pytest.raises(ConfigurationError, match="line 1: 'NOUN' is not a tag of the encoding any"):
+        read(path, convert_to_coding_scheme="BIOUL")
+
+
+def test_text_words_and_tokens_make_the_same_instance() -> None:
+    reader = make(tokenizer={"type": "spacy_blank", "language": "zh"}, label_namespace="my_tags")
+    for text in ("我 在", ["我", "在"], [Token("我"), Token("在")]):
+        instance = reader.text_to_instance(text, ["O", "B-a"])
+        assert instance["metadata"].metadata["words"] == ["我", "在"]
+        instance["tags"].count_vocab_items(counter := {"my_tags": {"O": 0, "B-a": 0}})
+        assert counter == {"my_tags": {"O": 1, "B-a": 1}}
+    assert len(make().text_to_instance("don't")["tokens"]) == 2
+
+
 def test_a_mark_of_byte_order_is_no_token(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", "\ufeffa\tO\n")
-    assert read(path) == [(["a"], ["O"])]
+    assert read(path) == read(path, encoding="utf-8-sig") == [(["a"], ["O"])]
 
 
 def test_an_unknown_encoding_is_an_error() -> None:

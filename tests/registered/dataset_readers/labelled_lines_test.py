@@ -1,4 +1,4 @@
-"""Tests of registered/labelled_lines_reader.py."""
+"""Tests of the reader of labelled lines."""
 
 import gzip
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import DatasetReader
-from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data import DatasetReader, Token
 
 import elmo_components.registered  # noqa: F401
 
@@ -68,23 +67,49 @@ def test_a_tokenizer_splits_texts_and_columns_may_be_anywhere(tmp_path: Path) ->
     assert found == [(["Do", "n't", "go", "."], "pos")]
 
 
-def test_workers_share_the_texts(fixtures: Path) -> None:
-    path = str(fixtures / "data" / "remarks" / "dev.tsv")
-    alone = sorted(str(instance["tokens"]) for instance in make(header_lines=1).read(path))
-    loader = MultiProcessDataLoader(make(header_lines=1), path, batch_size=8, num_workers=2)
-    assert sorted(str(instance["tokens"]) for instance in loader.iter_instances()) == alone
-    assert len(alone) == 45
+def test_quotation_marks_of_csv_are_read(tmp_path: Path) -> None:
+    text = 'text,label\r\n"Good, really ""good""",pos\r\n\r\n"two\nlines",neg\r\nplain,neg\r\n'
+    path = write(tmp_path / "a.csv", text)
+    expected = [
+        (["Good,", "really", '"good"'], "pos"),
+        (["two", "lines"], "neg"),
+        (["plain"], "neg"),
+    ]
+    assert read(path, separator=",", header_lines=1) == expected
+    quoted = write(tmp_path / "a.tsv", '"a\tb"\tpos\n')
+    assert read(quoted, quoted=True) == [(["a", "b"], "pos")]
+    with pytest.raises(ConfigurationError, match=r"a\.tsv, line 1: there must be 2 columns"):
+        read(quoted, num_columns=2, quoted=False, separator=" ")
+    with pytest.raises(ConfigurationError, match="quoted needs a separator of one character"):
+        make(separator="||", quoted=True)
+
+
+def test_a_no_break_space_is_in_a_token(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "10\u00a0000  people\tpos\n")
+    assert read(path) == [(["10\u00a0000", "people"], "pos")]
+
+
+def test_text_words_and_tokens_make_the_same_instance() -> None:
+    for text in ("a  b", ["a", "b"], [Token("a"), Token("b")]):
+        instance = make(label_namespace="my_labels").text_to_instance(text, "x")
+        assert [token.text for token in instance["tokens"]] == ["a", "b"]
+        instance["label"].count_vocab_items(counter := {"my_labels": {"x": 0}})
+        assert counter["my_labels"]["x"] == 1
 
 
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
-        ("", {}, "a.tsv holds no text"),
-        ("text\tlabel\n", {"header_lines": 1}, "a.tsv holds no text"),
-        ("a\tb\nc d\n", {}, r"line 2: .* in column 1, with '\\t' between columns; found \['c d'\]"),
-        ("a\t\n", {}, "line 1: a text and a label must stand here"),
+        ("", {}, "a.tsv has no text"),
+        ("text\tlabel\n", {"header_lines": 1}, "a.tsv has no text"),
+        ("a\tb\nc d\n", {}, r"line 2: there must be 2 columns, with '\\t' .* found 1: \['c d'\]"),
+        ("a\tb\nc\td\te\n", {}, "line 2: there must be 2 columns, .* found 3"),
+        ("a\tb\n", {"label_column": 2}, "line 1: .* its label in column 2"),
+        ('a,b\n"c\n', {"separator": ","}, "a.tsv, line 2: unexpected end of data"),
+        (",\n", {"separator": ","}, "line 1: a line must have a text and a label"),
+        ("a\t\n", {}, "line 1: a line must have a text and a label"),
         ("a\tb\n\n \tb\n", {}, "line 3: a text must have tokens; found ' '"),
-        ("a\n", {"text_column": 0, "label_column": -1}, "line 1: a text and a label must stand"),
+        ("a\n", {"text_column": 0, "label_column": -1}, "line 1: a line must have a text"),
         ("a\tb\n", {"label_separator": ":", "label_part": 1}, "must have a part 1, with ':'"),
     ],
 )
@@ -97,7 +122,9 @@ def test_lines_without_what_must_be_there_are_errors(
 
 def test_another_encoding_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "café\tplace\n", "iso-8859-1")
-    with pytest.raises(ConfigurationError, match="encoded as `encoding` says, utf-8-sig"):
+    with pytest.raises(
+        ConfigurationError, match=r"a.tsv, line 1: the text is not utf-8 \(byte 0xe9\). Set enc"
+    ):
         read(path)
     assert read(path, encoding="iso-8859-1") == [(["café"], "place")]
     with pytest.raises(ConfigurationError, match="unknown encoding: latin-99"):

@@ -1,4 +1,4 @@
-"""Tests of registered/word_in_context_reader.py."""
+"""Tests of the reader of Word in Context."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,14 @@ import pytest
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance
-from allennlp.data.data_loaders import MultiProcessDataLoader
 
 import elmo_components.registered  # noqa: F401
 
 LINE = "board\tN\t2-2\tRoom and board .\tHe nailed boards up .\n"
 
 
-def make() -> DatasetReader:
-    return DatasetReader.from_params(Params({"type": "elmo_word_in_context"}))
+def make(**settings: object) -> DatasetReader:
+    return DatasetReader.from_params(Params({"type": "elmo_word_in_context", **settings}))
 
 
 def read(path: Path) -> list[Instance]:
@@ -47,25 +46,30 @@ def test_labels_may_be_the_last_column(tmp_path: Path) -> None:
     assert [summary(one) for one in read(path)] == [("board", "boards", 1)]
 
 
-def test_workers_share_the_pairs(fixtures: Path) -> None:
-    path = fixtures / "data" / "word_in_context" / "dev.data.txt"
-    loader = MultiProcessDataLoader(make(), str(path), batch_size=8, num_workers=2)
-    shared = sorted(str(summary(one)) for one in loader.iter_instances())
-    assert len(shared) == 40
-    assert shared == sorted(str(summary(one)) for one in read(path))
+def test_the_encoding_of_a_file_is_read_and_a_wrong_one_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes("é\tN\t0-0\té a\té b\tT\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"a\.tsv, line 1: the text is not utf-8"):
+        read(path)
+    (instance,) = make(encoding="latin-1").read(str(path))
+    assert summary(instance) == ("é", "é", 1)
 
 
 @pytest.mark.parametrize(
     ("text", "gold", "message"),
     [
-        ("", None, "holds no pair of sentences"),
-        (LINE, None, "has no labels: they must be its sixth column, or stand in a file beside"),
+        ("", None, "has no pair of sentences"),
+        (LINE, None, "has no labels: they must be its sixth column, or in a file next to it"),
         (LINE, "T\nF\n", "a label for each line of .*: 1; found 2"),
         (LINE, "yes\n", "line 1: the label must be T or F; found 'yes'"),
-        (LINE + LINE.replace("\n", "\tT\n"), None, "line 1: a word, .* in none a label; found"),
-        (LINE.replace("2-2", "2-9"), "T\n", "line 1: The word's place must be one of the 5 tokens"),
-        (LINE.replace("2-2", "2"), "T\n", 'line 1: the places must be two numbers as in "2-3"'),
-        ("a\tb\n", "T\n", "line 1: a word, its part of speech, its places"),
+        (
+            LINE + LINE.replace("\n", "\tT\n"),
+            None,
+            "line 1: a line must have a word, .* or in none, a label; found",
+        ),
+        (LINE.replace("2-2", "2-9"), "T\n", "line 1: second_index must be less than 5"),
+        (LINE.replace("2-2", "2"), "T\n", 'line 1: the positions must be two numbers as in "2-3"'),
+        ("a\tb\n", "T\n", "line 1: a line must have a word, its part of speech"),
     ],
 )
 def test_files_of_another_form_are_errors(

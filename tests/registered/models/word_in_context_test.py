@@ -1,5 +1,6 @@
-"""Tests of registered/word_in_context.py and of its predictor."""
+"""Tests of the model of Word in Context and of its predictor."""
 
+import json
 import math
 from copy import deepcopy
 from typing import Any
@@ -115,11 +116,12 @@ def test_the_predictor_takes_sentences_and_lists_of_tokens(tiny: Elmo) -> None:
     places = {"first_index": 2, "second_index": 0}
     text = {"first": "Room and board", "second": "boards !", **places}
     tokens = {"first": ["Room", "and", "board"], "second": ["boards", "!"], **places}
+    assert predictor.load_line("\ufeff" + json.dumps(text) + "\n") == text
     one, same = predictor.predict_json(text), predictor.predict_batch_json([tokens])[0]
     assert set(one) == {"label", "probability"} and one["label"] == "T"
     assert one["probability"] == pytest.approx(same["probability"], rel=1e-5)
     for wrong, message in (
-        ({**text, "first_index": 3}, "one of the 3 tokens of the first sentence.*; found 3"),
+        ({**text, "first_index": 3}, "first_index must be less than 3, .*; found 3"),
         ({**text, "second": 7}, "each a sentence or a list of tokens; found 7"),
         ({"first": "a", "second": "b"}, '"first_index" and "second_index"'),
     ):

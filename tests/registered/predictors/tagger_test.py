@@ -1,88 +1,65 @@
-"""Tests of registered/predictor.py, on models with random weights."""
+"""Tests of the predictor of tags and entities, on real models."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-import allennlp_models.classification
-import allennlp_models.tagging  # noqa: F401
 import pytest
-import torch
-from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import DatasetReader, Vocabulary
-from allennlp.models import Model
+from allennlp.data.tokenizers import CharacterTokenizer
 from allennlp.predictors import Predictor
 
-import elmo_components.registered  # noqa: F401
-from elmo_components.elmo import Elmo
+from elmo_components.registered.dataset_readers.columns import ColumnReader
+from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
+from tests.registered.predictors.memorized import make_predictor, memorized
 
-TYPES = ["person", "location", "organization", "product"]
-TAGS = ["O", *(f"{begin}-{kind}" for kind in TYPES for begin in "BI")]
-
-
-@pytest.fixture
-def embedder(tiny: Elmo) -> dict[str, Any]:
-    return {"elmo": {"type": "elmo", "architecture": tiny.config.to_options()}}
-
-
-def predictor(
-    reader: dict[str, Any], model: dict[str, Any], name: str, labels: list[str], **settings: object
-) -> Predictor:
-    vocabulary = Vocabulary(tokens_to_add={"labels": labels})
-    return Predictor.from_params(
-        Params({"type": name, **settings}),
-        model=Model.from_params(Params(model), vocab=vocabulary).eval(),
-        dataset_reader=DatasetReader.from_params(Params(reader)),
-    )
+# Words always have these tags.
+TAGGED = [
+    [("Ana", "B-person"), ("Díaz", "I-person"), (",", "O"), ("in", "O"), ("Oslo", "B-location")],
+    [("'s", "O"), ("port", "O"), ("New York", "B-location"), ("In", "O"), ("don't", "O")],
+    [("Oslo", "B-location"), ("the", "O"), ("Ana", "B-person"), ("in", "O")],
+    [("我", "B-person"), ("在", "I-person"), ("中", "B-location"), ("国", "I-location")],
+]
 
 
-@pytest.fixture
-def tagger(embedder: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Predictor:
-    """A tagger that finds what a test puts into `tags_of`."""
-    made = predictor(
-        {"type": "elmo_columns", "token_indexers": {"elmo": {"type": "elmo_character_ids"}}},
-        {
-            "type": "crf_tagger",
-            "label_encoding": "BIO",
-            "text_field_embedder": {"token_embedders": embedder},
-            "encoder": {"type": "pass_through", "input_dim": 16},
+@pytest.fixture(scope="module")
+def tagger() -> Predictor:
+    reader = ColumnReader()
+    instances = [
+        reader.text_to_instance([word for word, _ in sentence], [tag for _, tag in sentence])
+        for sentence in TAGGED
+    ]
+    model = {
+        "type": "crf_tagger",
+        "label_encoding": "BIO",
+        "text_field_embedder": {
+            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 16}}
         },
-        "elmo_tagger",
-        TAGS,
-    )
-    monkeypatch.setattr(made, "tags_of", {}, raising=False)
-    forward = made._model.forward_on_instances
+        "encoder": {"type": "pass_through", "input_dim": 16},
+    }
+    return memorized("elmo_tagger", model, reader, instances)
 
-    def forward_on_instances(instances: list) -> list[dict[str, Any]]:
-        outputs = forward(instances)
-        for instance, output in zip(instances, outputs):
-            words = [token.text for token in instance["tokens"]]
-            assert output["words"] == words and len(output["tags"]) == len(words)
-            output["tags"] = [made.tags_of.get(word, "O") for word in words]
-        return outputs
 
-    monkeypatch.setattr(made._model, "forward_on_instances", forward_on_instances)
-    return made
+def with_reader(tagger: Predictor, **settings: Any) -> Predictor:
+    """The same model with another reader."""
+    return ElmoTaggerPredictor(tagger._model, ColumnReader(**settings))
 
 
 def test_entities_have_their_place_in_the_raw_text(tagger: Predictor) -> None:
-    tagger.tags_of.update({"Ana": "B-person", "Díaz": "I-person", "Oslo": "B-location"})
-    sentence = " Ana  Díaz, in\tOslo's port"
+    sentence = " Ana\t\u3000 Díaz, in\tOslo's port"
     prediction = tagger.predict_json({"sentence": sentence})
     assert prediction["words"] == ["Ana", "Díaz", ",", "in", "Oslo", "'s", "port"]
     assert prediction["tags"][:2] == ["B-person", "I-person"]
     assert prediction["entities"] == [
-        {"type": "person", "text": "Ana  Díaz", "start": 1, "end": 10},
-        {"type": "location", "text": "Oslo", "start": 15, "end": 19},
+        {"type": "person", "text": "Ana\t\u3000 Díaz", "start": 1, "end": 11},
+        {"type": "location", "text": "Oslo", "start": 16, "end": 20},
     ]
     for entity in prediction["entities"]:
         assert sentence[entity["start"] : entity["end"]] == entity["text"]
     assert set(prediction) == {"words", "tags", "entities"}
 
 
-def test_tokens_given_keep_their_borders(tagger: Predictor) -> None:
-    tagger.tags_of.update({"New York": "B-location"})
+def test_tokens_given_are_not_split(tagger: Predictor) -> None:
     prediction = tagger.predict_json({"tokens": ["In", "New York", "don't"]})
     assert prediction["words"] == ["In", "New York", "don't"]
     assert prediction["entities"] == [
@@ -98,15 +75,43 @@ def test_a_batch_equals_its_sentences_and_empty_ones_have_no_tags(tagger: Predic
     assert together[1] == together[4] == {"words": [], "tags": [], "entities": []}
 
 
-def test_instances_of_a_reader_are_tagged_too(tagger: Predictor, fixtures: Path) -> None:
-    tagger.tags_of.update({"the": "B-person"})
-    reader = tagger._dataset_reader
-    instances = list(reader.read(str(fixtures / "data" / "ner" / "dev.conll")))[:5]
-    for prediction in tagger.predict_batch_instance(instances):
-        text = " ".join(prediction["words"])
-        assert prediction["tags"].count("B-person") == len(prediction["entities"])
-        for entity in prediction["entities"]:
-            assert text[entity["start"] : entity["end"]] == entity["text"] == "the"
+def test_instances_of_a_reader_are_tagged_too(tagger: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("In O\nAna O\nDíaz O\n", encoding="utf-8")
+    instances = list(ColumnReader().read(str(tmp_path / "a.conll")))
+    (prediction,) = tagger.predict_batch_instance(instances)
+    assert prediction["entities"] == [{"type": "person", "text": "Ana Díaz", "start": 3, "end": 11}]
+
+
+def test_the_tokenizer_of_the_reader_splits_the_text(tagger: Predictor) -> None:
+    sentence = "我在 中国"
+    # spaCy's rules of English make two tokens of it
+    assert len(tagger.predict(sentence)["words"]) == 2
+    expected = [
+        {"type": "person", "text": "我在", "start": 0, "end": 2},
+        {"type": "location", "text": "中国", "start": 3, "end": 5},
+    ]
+    by_characters = with_reader(tagger, tokenizer=CharacterTokenizer())
+    # AllenNLP's tokenizer has no positions, and white space is a token
+    assert by_characters.predict("我在中国")["entities"][1]["start"] == 2
+    asked = ElmoTaggerPredictor(tagger._model, ColumnReader(), language="zh")
+    assert asked.predict(sentence)["entities"] == expected
+
+
+def test_a_token_that_is_not_in_the_text_has_no_place(tagger: Predictor) -> None:
+    lower = with_reader(tagger, tokenizer=CharacterTokenizer(start_tokens=["Ana"]))
+    (entity, *_) = lower.predict("x")["entities"]
+    assert entity["type"] == "person"
+    tokens = CharacterTokenizer(lowercase_characters=True)
+    assert with_reader(tagger, tokenizer=tokens).predict("X")["words"] == ["x"]
+
+
+def test_a_lone_surrogate_is_text_like_any_other(tagger: Predictor) -> None:
+    # as Python reads a byte of standard input that is not UTF-8
+    sentence = "Ana \udcff in Oslo"
+    prediction = tagger.predict(sentence)
+    assert prediction["words"] == ["Ana", "\udcff", "in", "Oslo"]
+    assert prediction["entities"][-1]["start"] == sentence.index("Oslo")
+    assert json.loads(tagger.dump_line(prediction))["words"] == prediction["words"]
 
 
 @pytest.mark.parametrize(
@@ -116,16 +121,12 @@ def test_instances_of_a_reader_are_tagged_too(tagger: Predictor, fixtures: Path)
         ('{"sentence": "JSON"}\n', {"sentence": "JSON"}),
         ('"quoted" text\n', {"sentence": '"quoted" text'}),
         ("[brackets]\n", {"sentence": "[brackets]"}),
+        ('\ufeff{"sentence": "JSON"}\n', {"sentence": "JSON"}),
+        ("\ufeffRaw text.\n", {"sentence": "Raw text."}),
     ],
 )
 def test_a_line_is_raw_text_or_a_json_object(tagger: Predictor, line: str, expected: dict) -> None:
     assert tagger.load_line(line) == expected
-
-
-def test_predictions_are_lines_of_json(tagger: Predictor) -> None:
-    line = tagger.dump_line(tagger.predict("Ana in Oslo"))
-    assert json.loads(line)["words"] == ["Ana", "in", "Oslo"]
-    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -149,70 +150,38 @@ def test_a_broken_json_line_is_an_error_that_shows_it(tagger: Predictor) -> None
         tagger.load_line('{"sentence": "a"')
 
 
-def test_tags_that_encode_no_spans_have_no_entities(embedder: dict[str, Any]) -> None:
-    tagger = predictor(
-        {"type": "elmo_columns", "token_indexers": {"elmo": {"type": "elmo_character_ids"}}},
-        {
-            "type": "simple_tagger",
-            "text_field_embedder": {"token_embedders": embedder},
-            "encoder": {"type": "pass_through", "input_dim": 16},
+def unconstrained(labels: list[str], label_encoding: Optional[str]) -> Predictor:
+    """A tagger of random weights."""
+    model = {
+        "type": "simple_tagger",
+        "text_field_embedder": {
+            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 4}}
         },
-        "elmo_tagger",
-        ["NOUN", "VERB"],
-    )
-    prediction = tagger.predict("Dogs bark")
+        "encoder": {"type": "pass_through", "input_dim": 4},
+    }
+    settings = {"type": "elmo_tagger", "label_encoding": label_encoding}
+    return make_predictor(settings, model, ColumnReader(), labels)
+
+
+def test_tags_that_encode_no_spans_have_no_entities() -> None:
+    prediction = unconstrained(["NOUN", "VERB"], None).predict("Dogs bark")
     assert set(prediction) == {"words", "tags"}
     assert set(prediction["tags"]) <= {"NOUN", "VERB"}
 
 
-def test_an_unknown_encoding_is_an_error(tagger: Predictor) -> None:
-    with pytest.raises(ConfigurationError, match=r"must be one of BIO, BIOUL, .* found 'X'"):
-        type(tagger)(tagger._model, tagger._dataset_reader, label_encoding="X")
-
-
-def classifier(embedder: dict[str, Any], reader: dict[str, Any]) -> Predictor:
-    indexers = {
-        "elmo": {"type": "elmo_character_ids"},
-        "tokens": {"type": "single_id"},
-    }
-    return predictor(
-        {**reader, "token_indexers": indexers},
-        {
-            "type": "basic_classifier",
-            "text_field_embedder": {
-                "token_embedders": {**embedder, "tokens": {"type": "embedding", "embedding_dim": 2}}
-            },
-            "seq2vec_encoder": {"type": "boe", "embedding_dim": 18},
-        },
-        "elmo_classifier",
-        ["bad", "good", "fair"],
+@pytest.mark.parametrize(
+    ("encoding", "label"), [("BIOUL", "I-x"), ("BIOUL", "L-x"), ("BMES", "M-x"), ("BMES", "E-x")]
+)
+def test_ill_formed_sequences_of_tags_have_entities(encoding: str, label: str) -> None:
+    # no label begins a span
+    prediction = unconstrained([label], encoding).predict("Dogs bark")
+    assert prediction["tags"] == [label] * 2
+    ends = label[0] in "LE"
+    assert [entity["text"] for entity in prediction["entities"]] == (
+        ["Dogs", "bark"] if ends else ["Dogs bark"]
     )
 
 
-@pytest.mark.parametrize(
-    "reader",
-    [
-        {"type": "sst_tokens"},
-        {"type": "text_classification_json", "tokenizer": {"type": "spacy_blank"}},
-    ],
-)
-def test_texts_are_classified(embedder: dict[str, Any], reader: dict[str, Any]) -> None:
-    made = classifier(embedder, reader)
-    inputs = [{"sentence": "A fine film"}, {"sentence": ""}, {"tokens": ["Dull", "."]}]
-    first, empty, second = made.predict_batch_json(inputs)
-    assert empty == {"label": None, "probabilities": {}}
-    for prediction in (first, second):
-        probabilities = prediction["probabilities"]
-        assert set(probabilities) == {"bad", "good", "fair"}
-        torch.testing.assert_close(sum(probabilities.values()), 1.0, rtol=0.0, atol=1e-6)
-        assert prediction["label"] == max(probabilities, key=probabilities.get)
-        assert set(prediction) == {"label", "probabilities"}
-
-
-def test_tokens_that_are_given_are_not_split_again(embedder: dict[str, Any]) -> None:
-    reader = {"type": "elmo_labelled_lines", "tokenizer": {"type": "spacy_blank"}}
-    made = classifier(embedder, reader)
-    instance = made._json_to_instance({"tokens": ["don't", "go"]})
-    assert [token.text for token in instance["tokens"]] == ["don't", "go"]
-    instance = made._json_to_instance({"sentence": "don't go"})
-    assert [token.text for token in instance["tokens"]] == ["do", "n't", "go"]
+def test_an_unknown_encoding_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"must be one of BIO, IOB1, .* found 'X'"):
+        unconstrained(["O"], "X")

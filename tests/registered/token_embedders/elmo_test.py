@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy
 import pytest
@@ -15,7 +14,6 @@ from allennlp.data import Token
 from allennlp.models import load_archive
 from allennlp.modules import TokenEmbedder
 
-from elmo_components import registered
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import CheckpointError
 from elmo_components.elmo import Elmo
@@ -55,20 +53,21 @@ def test_without_a_file_weights_are_random(config: dict) -> None:
     assert not torch.allclose(first, second)
 
 
-def test_training_on_random_weights_that_stay_is_warned_of(config: dict) -> None:
-    with mock.patch.object(registered.embedder.logger, "warning") as warning:
-        # none of these stays random, or is trained with
-        make(config).train()(IDS)
-        make(config, pretrained_file=None, requires_grad=True).train()(IDS)
-        frozen = make(config, pretrained_file=None)
-        frozen(IDS)
-        loaded = make(config, pretrained_file=None)
-        loaded.load_state_dict(frozen.state_dict())
-        loaded.train()(IDS)
-        assert warning.call_count == 0
-        for _ in range(2):
-            frozen.train()(IDS)
-        assert warning.call_count == 1
+def test_training_on_random_weights_that_stay_is_warned_of(
+    config: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    # none of these stays random, or is trained with
+    make(config).train()(IDS)
+    make(config, pretrained_file=None, requires_grad=True).train()(IDS)
+    frozen = make(config, pretrained_file=None)
+    frozen(IDS)
+    loaded = make(config, pretrained_file=None)
+    loaded.load_state_dict(frozen.state_dict())
+    loaded.train()(IDS)
+    assert "random weights" not in caplog.text
+    for _ in range(2):
+        frozen.train()(IDS)
+    assert caplog.text.count("This elmo has random weights and is not trained") == 1
 
 
 def test_the_mix_is_projected_on_request(config: dict) -> None:
