@@ -22,11 +22,9 @@ from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 from elmo_components.registered.token_embedders.two_places import AroundEncoder, ElmoForTwoPlaces
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
-from elmo_components.registered.training.callbacks import (
-    ElmoProgress,
-    ElmoResume,
-    WholeCheckpointer,
-)
+from elmo_components.registered.training.checkpointer import WholeCheckpointer
+from elmo_components.registered.training.progress import ElmoProgress
+from elmo_components.registered.training.resume import ElmoResume
 from elmo_components.registered.translation.beam_constraint import KnownWords
 from elmo_components.registered.translation.bleu import SacreBleu
 from elmo_components.registered.translation.parallel_reader import ParallelReader
