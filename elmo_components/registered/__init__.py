@@ -12,6 +12,7 @@ from elmo_components.registered.dataset_readers.labelled_lines import LabelledLi
 from elmo_components.registered.dataset_readers.word_in_context import WordInContextReader
 from elmo_components.registered.models.language_model import ElmoLanguageModel
 from elmo_components.registered.models.word_in_context import WordInContext
+from elmo_components.registered.predictors.language_model import ElmoLanguageModelPredictor
 from elmo_components.registered.predictors.tagger import (
     ElmoClassifierPredictor,
     ElmoTaggerPredictor,
@@ -41,6 +42,7 @@ __all__ = [
     "ElmoEmbedder",
     "ElmoForTwoPlaces",
     "ElmoLanguageModel",
+    "ElmoLanguageModelPredictor",
     "ElmoLstmEncoder",
     "ElmoProgress",
     "ElmoResume",

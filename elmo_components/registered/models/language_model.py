@@ -19,6 +19,7 @@ from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
+from elmo_components.pretraining.softmax import AdaptiveSoftmax
 from elmo_components.registered.models.softmax import NextWordSoftmax
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
@@ -171,6 +172,28 @@ class ElmoLanguageModel(Model):
             "loss": prediction.loss / self._divisor(mask),
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
+
+    def next_words(
+        self, inputs: TextFieldTensors, backward_inputs: TextFieldTensors
+    ) -> torch.Tensor:
+        """
+        Returns log p of every word after the last input of each direction, in nats: (2, batch,
+        num_words). The parameters are those of `forward`.
+        """
+        character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
+        # (batch,)
+        lengths = (character_ids[0] > 0).any(dim=-1).sum(dim=1)
+        bilm = self.language_model.bilm
+        layers, _ = bilm.lstm.directions(bilm.char_cnn(character_ids), lengths)
+        # (2, batch, hidden_size)
+        last = layers[-1][:, torch.arange(len(lengths), device=lengths.device), lengths - 1]
+        softmax, hidden = self.language_model.softmax, last.flatten(0, 1)
+        if isinstance(softmax, AdaptiveSoftmax):
+            scores = softmax.clusters.log_prob(hidden)
+        else:
+            weight, bias = softmax.output(None)
+            scores = (hidden @ weight.t() + bias).log_softmax(dim=-1)
+        return scores.view(*last.shape[:2], -1)
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """Returns `BidirectionalPerplexity`'s metrics since the last reset."""

@@ -30,8 +30,8 @@ class TextSeq2Seq(ComposedSeq2Seq):
     # Parameters
 
     source_text_embedder, encoder, decoder, tied_source_embedder_key, initializer
-        See `ComposedSeq2Seq`. With `tied_source_embedder_key` the source's embedder is the
-        decoder's, which AllenNLP intends but does not do. The decoder searches with its `beam_search` in evaluation only.
+        See `ComposedSeq2Seq`, where `tied_source_embedder_key` has no effect; here it replaces the
+        source's embedder by the decoder's. The decoder's `beam_search` runs in evaluation only.
     text_based_metric : `Optional[Metric]`
         A metric of texts and their references, such as "sacrebleu"; `None` for none.
     dropout : `float`
