@@ -74,15 +74,16 @@ class ElmoResume(TrainerCallback):
             raise ConfigurationError(
                 "elmo_resume does not support distributed training. Remove it from the callbacks"
             )
-        loader: Any = trainer.data_loader
-        if not isinstance(loader, MultiProcessDataLoader):
+        if not isinstance(trainer.data_loader, MultiProcessDataLoader):
             raise ConfigurationError(
-                f"elmo_resume needs the data loader multiprocess; found {type(loader).__name__}"
+                "elmo_resume needs the data loader multiprocess; "
+                f"found {type(trainer.data_loader).__name__}"
             )
-        if loader.num_workers > 1:  # type: ignore[attr-defined]
+        loader: Any = trainer.data_loader
+        num_workers: int = loader.num_workers
+        if num_workers > 1:
             raise ConfigurationError(
-                "elmo_resume needs at most one data-loader worker; "
-                f"found num_workers {loader.num_workers}"  # type: ignore[attr-defined]
+                f"elmo_resume needs at most one data-loader worker; found num_workers {num_workers}"
             )
         self._batches = _Batches(loader, trainer.cuda_device)
         trainer.data_loader = self._batches
@@ -168,7 +169,8 @@ class ElmoResume(TrainerCallback):
         trainer._start_after_batches_in_epoch_completed = 0
         self._loss = checkpoint["loss"]
         if checkpoint["model"] is not None:
-            trainer.model.carry(checkpoint["model"])
+            model: Any = trainer.model
+            model.carry(checkpoint["model"])
         metrics = _metrics(trainer.model)
         for name, state in checkpoint["metrics"].items():
             _set_state(metrics[name], state)
