@@ -57,7 +57,7 @@ class SacreBleu(Metric):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all texts."""
+        """Sets all counts to 0."""
         # (2 * ORDERS + 2,): matching n-grams, all n-grams, lengths of translations and references
         self._counts = torch.zeros(2 * ORDERS + 2, dtype=torch.int64)
 
