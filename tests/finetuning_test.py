@@ -13,6 +13,7 @@ from allennlp.common import Params
 from allennlp.common.plugins import import_plugins
 from allennlp.models.archival import archive_model, load_archive
 
+import elmo_components.registered  # noqa: F401
 from elmo_components.elmo import Elmo
 from tests.conftest import ROOT
 

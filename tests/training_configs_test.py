@@ -18,6 +18,7 @@ from allennlp.data import Batch
 from allennlp.models.archival import load_archive
 from allennlp.predictors import Predictor
 
+import elmo_components.registered  # noqa: F401
 from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm
 from tests.conftest import ROOT

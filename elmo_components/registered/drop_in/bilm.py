@@ -241,8 +241,8 @@ def _read_config(options_file: str) -> ElmoConfig:
                 "loaded from an archive do not need it"
             ) from error
         logger.warning(
-            "options_file %s cannot be read (%s). ELMo's sizes come from the archive's weights; its "
-            "other settings are assumed to be those of every published ELMo: "
+            "options_file %s cannot be read (%s). ELMo's sizes come from the archive's weights, "
+            "its other settings are assumed to be those of every published ELMo: "
             "cell_clip 3, proj_clip 3, activation relu, skip connections",
             options_file,
             error,

@@ -98,7 +98,7 @@ def test_a_path_without_a_part_is_the_whole_file(pairs: Path) -> None:
     ("content", "path", "settings", "message"),
     [
         ("one\n", "", {}, r"line 1: there is no column 1.*found \['one'\]"),
-        ("one\ttwo\n", "", {"split_column": 2}, "must be a column 2"),
+        ("one\ttwo\n", "", {"split_column": 2}, "no column 2"),
         ("one\ttwo\n", "#valid", {"split_column": 0}, "found 'valid'"),
         ("\n", "", {}, "column 1"),
         (" \t \n", "", {}, "has no pair"),
