@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 import torch
-from allennlp.common import Params
+from allennlp.common import Lazy, Params
 from allennlp.data import Batch, DatasetReader, TensorDict, Vocabulary
 from allennlp.models import Model
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
@@ -26,7 +26,7 @@ import elmo_components.registered  # noqa: F401
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
 from elmo_components.pretraining.vocabulary import UNKNOWN_TOKEN, WordCounts
 from elmo_components.registered.models.language_model import ElmoLanguageModel
-from elmo_components.registered.models.softmax import Sampled
+from elmo_components.registered.models.softmax import NextWordSoftmax
 
 TRAINED = {
     "small": SHAPES["small"],
@@ -163,7 +163,10 @@ class _Ours(_Side):
         model = ElmoLanguageModel(
             vocab,
             config.to_options(),
-            softmax=Sampled(num_samples, sparse=True),
+            softmax=Lazy(
+                NextWordSoftmax,
+                params=Params({"type": "sampled", "num_samples": num_samples, "sparse": True}),
+            ),
             precision=precision,
         )
         super().__init__(model, DatasetReader.from_params(Params({"type": "elmo_corpus"})))

@@ -1,10 +1,10 @@
 """
-Importing this module makes AllenNLP's ELMo ours: unmodified configurations and archives that say
-"elmo_token_embedder" and "elmo_characters" run on this package's implementation.
+Importing this module replaces AllenNLP's ELMo by this package's implementation: configurations and
+archives with "elmo_token_embedder" and "elmo_characters" run on it unmodified.
 
     allennlp train config.jsonnet -s output --include-package elmo_components.drop_in
 
-`docs/drop_in.md` says what stays the same and what does not.
+`docs/drop_in.md` describes what stays the same and what differs.
 """
 
 from elmo_components.registered.drop_in.elmo import install

@@ -11,7 +11,9 @@ import torch
 from allennlp.commands.train import TrainModel
 from allennlp.common import Params
 from allennlp.common.plugins import import_plugins
+from allennlp.models.archival import archive_model, load_archive
 
+import elmo_components.registered  # noqa: F401
 from elmo_components.elmo import Elmo
 from tests.conftest import ROOT
 
@@ -23,12 +25,17 @@ RECIPES = re.findall(
     flags=re.MULTILINE | re.DOTALL,
 )
 # As the document has them.
-FROZEN, ALL, NO_GRAD, DISCRIMINATIVE, GRADUAL, TWO_PLACES = RECIPES
+FROZEN, ALL, NO_GRAD, DISCRIMINATIVE, GRADUAL, TWO_PLACES, OWN = RECIPES
 GROUPS = [".bilm.char_cnn.", "_layers.0.", "_layers.1."]
 
 
 def build(recipe: str, folder: Path, tiny: Elmo, tiny_folder: Path, *, epochs: int) -> TrainModel:
     """What a recipe trains, with the tiny model and few sentences."""
+    return loop(reduced(recipe, tiny, tiny_folder, epochs=epochs), folder)
+
+
+def reduced(recipe: str, tiny: Elmo, tiny_folder: Path, *, epochs: int) -> dict[str, Any]:
+    """The configuration of a recipe, with the tiny model and few sentences."""
     config = json.loads(_jsonnet.evaluate_snippet(str(ROOT / "own.jsonnet"), recipe))
     embedders = config["model"]["text_field_embedder"]["token_embedders"]
     embedders["elmo"]["architecture"] = tiny.config.to_options()
@@ -46,8 +53,15 @@ def build(recipe: str, folder: Path, tiny: Elmo, tiny_folder: Path, *, epochs: i
     if config["trainer"]["learning_rate_scheduler"]["type"] == "reduce_on_plateau":
         # it goes by those
         del config["trainer"]["learning_rate_scheduler"]
+    return config
+
+
+def loop(config: dict[str, Any], folder: Path) -> TrainModel:
     return TrainModel.from_params(
-        Params(config), serialization_dir=str(folder), local_rank=0, batch_weight_key=""
+        Params(json.loads(json.dumps(config))),
+        serialization_dir=str(folder),
+        local_rank=0,
+        batch_weight_key="",
     )
 
 
@@ -117,3 +131,26 @@ def test_gradual_unfreezing_goes_from_the_top_down(
     before = copies(training.model)
     training.run()
     assert changed(before, training.model) == trained
+
+
+def test_a_model_from_ones_own_starts_with_its_weights_and_needs_no_file_of_it(
+    tmp_path: Path, tiny: Elmo, tiny_folder: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    config = reduced(FROZEN, tiny, tiny_folder, epochs=1)
+    first.mkdir()
+    Params(json.loads(json.dumps(config))).to_file(str(first / "config.json"))
+    training = loop(config, first)
+    training.run()
+    torch.save(training.model.state_dict(), first / "best.th")
+    recipe = OWN.replace("output/own", str(first))
+    config = json.loads(_jsonnet.evaluate_snippet("own.jsonnet", recipe))
+    second.mkdir()
+    Params(json.loads(json.dumps(config))).to_file(str(second / "config.json"))
+    further = loop(config, second)
+    torch.testing.assert_close(further.model.state_dict(), training.model.state_dict())
+    further.run()
+    torch.save(further.model.state_dict(), second / "best.th")
+    first.rename(tmp_path / "gone")
+    found = load_archive(archive_model(str(second))).model
+    torch.testing.assert_close(found.state_dict(), further.model.state_dict())

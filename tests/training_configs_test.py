@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,6 +15,7 @@ from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common.plugins import import_plugins
 from allennlp.data import Batch
+from allennlp.models.archival import load_archive
 from allennlp.predictors import Predictor
 
 import elmo_components.registered  # noqa: F401
@@ -30,9 +33,22 @@ PREDICTORS = {
 }
 # Where it is another one than its folder's, by the configuration's name.
 OTHER_PREDICTORS = {"wic": "elmo_word_in_context"}
+# The models of allennlp-models, by folder: a key of what they predict. AllenNLP's predictors for
+# the last three need spaCy's model.
+OUTPUTS = {
+    "entailment": "label",
+    "reading": "best_span_str",
+    "srl": "tags",
+    "coref": "clusters",
+    "parsing": "trees",
+}
 # What embeds text for a task; the others are language models.
 TASKS = [path for path in CONFIGS if path.parent.name in PREDICTORS]
-WITH_ELMO = [path for path in TASKS if "without_elmo" not in path.stem]
+WITH_ELMO = [
+    path
+    for path in CONFIGS
+    if path.parent.name in [*PREDICTORS, *OUTPUTS] and "without_elmo" not in path.stem
+]
 # Enough to go through everything once.
 FEW = {"dataset_reader.max_instances": 60, "trainer.num_epochs": 1}
 
@@ -48,7 +64,15 @@ def allennlp(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     main()
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", autouse=True)
+def readable() -> Iterator[None]:
+    """Lets NLTK read the fixtures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NLTK_DATA", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A configuration's path, and the folder that training with it wrote."""
     folder = tmp_path_factory.mktemp("trained") / request.param.stem
@@ -76,9 +100,11 @@ def test_the_tagger_of_names_learns(tmp_path: Path) -> None:
 
 def test_every_parameter_is_trained(trained: Any) -> None:
     path, folder = trained
-    predictor = Predictor.from_path(str(folder / "model.tar.gz"), predictor_name=predictor_of(path))
-    instances = list(predictor._dataset_reader.read(Params.from_file(str(path))["train_data_path"]))
-    model = predictor._model.train()
+    archive = load_archive(folder / "model.tar.gz")
+    instances = list(archive.dataset_reader.read(Params.from_file(str(path))["train_data_path"]))
+    for instance in instances[:8]:
+        archive.dataset_reader.apply_token_indexers(instance)
+    model = archive.model.train()
     model.forward_on_instances(instances[:1])
     for parameter in model.parameters():
         parameter.grad = None
@@ -103,6 +129,8 @@ def test_an_archive_needs_no_other_file(
     monkeypatch.chdir(tmp_path)
     if path in TASKS:
         predict_from_archive(monkeypatch, path)
+    if path.parent.name in OUTPUTS:
+        predict_test_data(OUTPUTS[path.parent.name], data)
     allennlp(monkeypatch, "evaluate", "model.tar.gz", str(data), "--output-file", "metrics.json")
     assert json.loads(Path("metrics.json").read_text())["loss"] > 0.0
     gone.rename(folder)
@@ -132,6 +160,25 @@ def predict_from_archive(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     if predictor == "elmo_translator":
         translations = [prediction["translation"] for prediction in predictions]
         assert translations[0] and translations[1] and translations[2] == ""
+
+
+def predict_test_data(key: str, data: Path) -> None:
+    """Predicts with the archive in the current folder, of the first instances of a file."""
+    archive = load_archive("model.tar.gz")
+    reader = archive.validation_dataset_reader
+    instances = list(islice(reader.read(str(data)), 3))
+    for instance in instances:
+        reader.apply_token_indexers(instance)
+    outputs = archive.model.eval().forward_on_instances(instances)
+    assert len(outputs) == 3 and all(key in output for output in outputs)
+    examples = {
+        "label": {"premise": "Ada sold it .", "hypothesis": "Nobody did ."},
+        "best_span_str": {"passage": "Ada sold a kettle in Brink.", "question": "Who?"},
+    }
+    if key in examples:
+        name = str(archive.model.default_predictor)
+        prediction = Predictor.from_archive(archive, name).predict_json(examples[key])
+        assert isinstance(prediction[key], str)
 
 
 @pytest.mark.parametrize("path", WITH_ELMO, ids=lambda path: path.stem)
@@ -167,7 +214,8 @@ def test_a_configuration_is_importable_and_overridable(path: Path, tmp_path: Pat
     if "pre_encode_feedforward" in model:
         assert model["pre_encode_feedforward"]["input_dim"] >= size
     elif model["type"] != "elmo_word_in_context":
-        (encoder,) = (model[key] for key in ("encoder", "seq2vec_encoder") if key in model)
+        names = ("encoder", "seq2vec_encoder", "phrase_layer", "context_layer")
+        (encoder,) = (model[key] for key in names if key in model)
         assert encoder["input_size"] >= size
 
 

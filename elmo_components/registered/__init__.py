@@ -16,6 +16,7 @@ from elmo_components.registered.models.language_model import ElmoLanguageModel
 from elmo_components.registered.models.word_in_context import WordInContext
 from elmo_components.registered.predictors import defaults, hotflip  # noqa: F401
 from elmo_components.registered.predictors.classifier import ElmoClassifierPredictor
+from elmo_components.registered.predictors.language_model import ElmoLanguageModelPredictor
 from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
 from elmo_components.registered.predictors.word_in_context import WordInContextPredictor
 from elmo_components.registered.seq2seq_encoders.elmo_lstm import ElmoLstmEncoder
@@ -23,11 +24,9 @@ from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 from elmo_components.registered.token_embedders.two_places import AroundEncoder, ElmoForTwoPlaces
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
-from elmo_components.registered.training.callbacks import (
-    ElmoProgress,
-    ElmoResume,
-    WholeCheckpointer,
-)
+from elmo_components.registered.training.checkpointer import WholeCheckpointer
+from elmo_components.registered.training.progress import ElmoProgress
+from elmo_components.registered.training.resume import ElmoResume
 from elmo_components.registered.translation.beam_constraint import KnownWords
 from elmo_components.registered.translation.bleu import SacreBleu
 from elmo_components.registered.translation.parallel_reader import ParallelReader
@@ -44,6 +43,7 @@ __all__ = [
     "ElmoEmbedder",
     "ElmoForTwoPlaces",
     "ElmoLanguageModel",
+    "ElmoLanguageModelPredictor",
     "ElmoLstmEncoder",
     "ElmoProgress",
     "ElmoResume",

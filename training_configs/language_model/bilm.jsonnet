@@ -18,7 +18,7 @@ local elmo = import '../elmo.libsonnet';
     vocabulary: elmo.fixtures + '/data/lm/vocabulary',
   },
   architecture:: elmo.architectures.tiny,
-  // A checkpoint to go on from, of the same architecture: see docs/pretraining.md, "On from there".
+  // A checkpoint to start from, of the same architecture: see docs/pretraining.md, "Fine-tuning".
   pretrained_file:: null,
   // How many tokens are in a batch, with sentence marks and padding.
   batch_tokens:: 256,
@@ -34,7 +34,8 @@ local elmo = import '../elmo.libsonnet';
   train_data_path: $.data.train,
   validation_data_path: $.data.development,
   test_data_path: $.data.test,
-  evaluate_on_test: true,
+  // AllenNLP evaluates in the first process alone, where the metrics would wait for the others
+  evaluate_on_test: !std.objectHas($, 'distributed'),
   vocabulary: { type: 'from_files', directory: $.data.vocabulary, oov_token: '<UNK>' },
   model: {
     type: 'elmo_language_model',
@@ -62,10 +63,8 @@ local elmo = import '../elmo.libsonnet';
       warmup_steps: $.warmup_steps,
       num_steps_per_epoch: $.steps_per_epoch,
     },
-    // with these two, `--recover` goes on to the same losses after being killed at any point
+    // with these two, `--recover` continues a killed training to the same losses
     checkpointer: { type: 'elmo_checkpointer', save_every_num_seconds: 600 },
     callbacks: ['elmo_resume', 'elmo_progress'],
-    // they would stay on after `--recover`
-    run_confidence_checks: false,
   },
 }

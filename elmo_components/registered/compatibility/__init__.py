@@ -1,1 +1,1 @@
-"""What AllenNLP 2.10.1 needs to run on today's torch and transformers."""
+"""Patches that let AllenNLP 2.10.1 run on current torch and transformers."""

@@ -1,14 +1,15 @@
-"""Mends of AllenNLP 2.10.1 on torch 2, applied when this module is imported.
+"""Patches of AllenNLP 2.10.1 for torch 2, applied on import.
 
-AllenNLP ended with torch 1.12. Almost all of it runs on torch 2; what does not, and can be met
-from a configuration file, is mended here:
+AllenNLP's last torch is 1.12. Almost all of it runs on torch 2; the patches are for what does not
+and can be reached from a configuration file:
 
 * the `reduce_on_plateau` scheduler cannot be made (`ReduceOnPlateau`);
 * `allennlp train --recover` cannot read a checkpoint that holds numpy numbers
   (`load_checkpoint_with_numpy`);
 * the trainer's `grad_norm` fails on sparse gradients (`clip_grad_norm_of_any_layout`).
 
-Each mend is applied only where torch has the defect, so with torch 1.12 nothing changes.
+Each patch is applied only where torch has the defect, with a line in the log, so with torch 1.12
+nothing changes.
 """
 
 import inspect
@@ -37,8 +38,8 @@ class ReduceOnPlateau(ReduceOnPlateauLearningRateScheduler):
     """
     AllenNLP's `reduce_on_plateau` for a torch whose `ReduceLROnPlateau` takes no `verbose`.
 
-    AllenNLP passes `verbose` always, so that with torch 2.11 and 2.15 every configuration with
-    this scheduler ends in `TypeError: ReduceLROnPlateau.__init__() got an unexpected keyword
+    AllenNLP always passes `verbose`, so with torch 2.11 and 2.15 every configuration with this
+    scheduler ends in `TypeError: ReduceLROnPlateau.__init__() got an unexpected keyword
     argument 'verbose'`. The arguments are AllenNLP's own and mean the same: with `verbose`, each
     reduction is logged.
 
@@ -61,7 +62,7 @@ class ReduceOnPlateau(ReduceOnPlateauLearningRateScheduler):
     ) -> None:
         self._optimizer = optimizer
         self._verbose = verbose
-        # The constructor after AllenNLP's own, which is the one that passes `verbose`.
+        # skips AllenNLP's own constructor, which passes `verbose`
         super(ReduceOnPlateauLearningRateScheduler, self).__init__(
             ReduceLROnPlateau(
                 optimizer,
@@ -78,7 +79,7 @@ class ReduceOnPlateau(ReduceOnPlateauLearningRateScheduler):
 
     def step(self, metric: Optional[float] = None) -> None:
         """
-        Gives the metric of the epoch that has ended to the schedule.
+        Updates the learning rate by the metric of the last epoch.
 
         # Parameters
 
@@ -98,14 +99,14 @@ class ReduceOnPlateau(ReduceOnPlateauLearningRateScheduler):
 
 def load_checkpoint_with_numpy(checkpointer: Checkpointer) -> Optional[TrainerCheckpoint]:
     """
-    Returns what `Checkpointer.load_checkpoint` does, where the checkpoint may hold numpy numbers.
+    Loads what `Checkpointer.load_checkpoint` does, and numpy numbers too.
 
-    From torch 2.6 on, `torch.load` refuses whatever is not a tensor or a plain Python value, so
-    that `allennlp train --recover` ends in `UnpicklingError: Weights only load failed ...
+    From torch 2.6 on, `torch.load` refuses all but tensors and plain Python values, so
+    `allennlp train --recover` ends in `UnpicklingError: Weights only load failed ...
     Unsupported global: GLOBAL numpy._core.multiarray.scalar`. Numpy numbers are in the checkpoint
     with the `cosine` scheduler, whose learning rates are numpy's, and with a model one of whose
-    validation metrics is numpy's (`SpearmanCorrelation`). They, and arrays of them, are allowed
-    for this call only, and nothing else is: reading stays safe.
+    validation metrics is numpy's (`SpearmanCorrelation`). This call allows them and arrays of them,
+    and nothing else, so loading stays safe.
 
     # Parameters
 
@@ -120,8 +121,8 @@ def load_checkpoint_with_numpy(checkpointer: Checkpointer) -> Optional[TrainerCh
     numpy_globals: list[Any] = [
         numpy.dtype,
         numpy.ndarray,
-        # The functions by which pickle builds a number and an array; their module's name depends
-        # on numpy's release.
+        # the functions by which pickle makes a number and an array, in a module that depends on
+        # numpy's release
         numpy.float64(0).__reduce__()[0],
         numpy.zeros(1).__reduce__()[0],
         *{type(numpy.dtype(number_type)) for number_type in number_types},
@@ -134,12 +135,12 @@ def clip_grad_norm_of_any_layout(
     parameters: Iterable[torch.nn.Parameter], max_norm: float
 ) -> torch.Tensor:
     """
-    `torch.nn.utils.clip_grad_norm_`, where the gradients may be sparse as well as dense.
+    Clips gradients as `torch.nn.utils.clip_grad_norm_` does, sparse ones too.
 
-    An embedding with `sparse: true` and a trainer with `grad_norm` meet, with torch 2.11,
+    With torch 2.11 an embedding with `sparse: true` and a trainer with `grad_norm` end in
     `NotImplementedError: Could not run 'aten::linalg_vector_norm' with arguments from the
-    'SparseCPU' backend`; torch 2.14.1 and 2.15 have no such defect. A sparse gradient, once each
-    row occurs in it only once, has the norm of its values, so torch clips these in its place.
+    'SparseCPU' backend`; torch 2.14.1 and 2.15 have no such defect. A coalesced sparse gradient has
+    the norm of its values, so torch clips the values.
 
     # Parameters
 
@@ -176,15 +177,18 @@ def _torch_clips_sparse_gradients() -> bool:
     return True
 
 
-# The original is kept, because `load_checkpoint_with_numpy` takes its place.
+# the function that `load_checkpoint_with_numpy` replaces
 _load_checkpoint = Checkpointer.load_checkpoint
 
 if "verbose" not in inspect.signature(ReduceLROnPlateau).parameters:
+    logger.info("Patching AllenNLP: the scheduler reduce_on_plateau without torch's verbose")
     LearningRateScheduler.register("reduce_on_plateau", exist_ok=True)(ReduceOnPlateau)
 
 if torch.torch_version.TorchVersion(torch.__version__) >= "2.6":
+    logger.info("Patching AllenNLP: the checkpointer loads numpy numbers")
     Checkpointer.load_checkpoint = load_checkpoint_with_numpy  # type: ignore[assignment,method-assign]
 
 if not _torch_clips_sparse_gradients():
+    logger.info("Patching AllenNLP: grad_norm clips sparse gradients")
     gradient_descent_trainer.clip_grad_norm_ = clip_grad_norm_of_any_layout  # type: ignore[assignment]
     ddp_accelerator.clip_grad_norm_ = clip_grad_norm_of_any_layout  # type: ignore[assignment]

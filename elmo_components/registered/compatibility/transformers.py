@@ -1,20 +1,22 @@
 """
-A mend of AllenNLP 2.10.1 on today's transformers, applied when this module is imported.
+A patch that lets AllenNLP 2.10.1 make tokenizers of newer transformers, applied on import.
 
-AllenNLP asks for a tokenizer with `add_special_tokens`, which it says again in every call that it
-matters to. From transformers 4.4x on, a tokenizer refuses to be made with it, as it has a method
-of that name, so that every configuration with a `pretrained_transformer` or
-`pretrained_transformer_mismatched` ends in `AttributeError: add_special_tokens conflicts with the
-method add_special_tokens`.
+AllenNLP makes a tokenizer with `add_special_tokens`, and repeats it in each call where it matters.
+From transformers 4.4x on, the constructor refuses that argument, so every configuration with
+`pretrained_transformer` or `pretrained_transformer_mismatched` ends in `AttributeError:
+add_special_tokens conflicts with the method add_special_tokens`.
 """
 
+import logging
 from typing import Any
 
 from allennlp.common import cached_transformers
 
 __all__ = ["get_tokenizer_as_it_comes"]
 
-# The original is kept, because `get_tokenizer_as_it_comes` takes its place.
+logger = logging.getLogger(__name__)
+
+# the function that `get_tokenizer_as_it_comes` replaces
 _get_tokenizer = cached_transformers.get_tokenizer
 
 
@@ -31,4 +33,18 @@ def get_tokenizer_as_it_comes(model_name: str, **settings: Any) -> Any:
     return _get_tokenizer(model_name, **settings)
 
 
-cached_transformers.get_tokenizer = get_tokenizer_as_it_comes
+def _tokenizers_refuse_add_special_tokens() -> bool:
+    tokenizer: Any = cached_transformers.transformers.PreTrainedTokenizerBase
+    try:
+        tokenizer(add_special_tokens=True)
+    except AttributeError:
+        return True
+    # what else the abstract class cannot do
+    except (NotImplementedError, TypeError, ValueError):
+        return False
+    return False
+
+
+if _tokenizers_refuse_add_special_tokens():
+    logger.info("Patching AllenNLP: tokenizers of transformers without add_special_tokens")
+    cached_transformers.get_tokenizer = get_tokenizer_as_it_comes

@@ -1,1 +1,1 @@
-"""AllenNLP's own names for ELMo, served by this package."""
+"""Replacements of AllenNLP's ELMo under AllenNLP's names."""

@@ -1,4 +1,4 @@
-"""What a model that is rebuilt from an archive may know of its weights before it has them."""
+"""Tells modules that AllenNLP builds from an archive where their weights are."""
 
 import os
 from contextvars import ContextVar
@@ -19,7 +19,7 @@ from elmo_components.config import ElmoConfig
 
 __all__ = ["STOCK_LOAD", "config_in", "load_model", "weights_to_come"]
 
-# AllenNLP's own, in whose place `load_model` can stand.
+# The method that `load_model` can replace.
 STOCK_LOAD = Model.__dict__["load"]
 
 _weights_file: ContextVar[Optional[Path]] = ContextVar("_weights_file", default=None)
@@ -33,8 +33,7 @@ def load_model(
     cuda_device: int = -1,
 ) -> Model:
     """
-    `Model.load`, during which `weights_to_come` tells the modules that are built where the weights
-    are that they will be given.
+    `Model.load`, during which `weights_to_come` returns the file of the model's weights.
     """
     token = _weights_file.set(Path(weights_file or Path(serialization_dir, _DEFAULT_WEIGHTS)))
     try:
@@ -45,20 +44,20 @@ def load_model(
 
 def weights_to_come() -> Optional[Path]:
     """
-    Returns the file of the weights that the model which is being built will be given; `None` where
-    it is not rebuilt from an archive.
+    Returns the file of the weights that the model under construction will load from its archive;
+    `None` for a model that is not loaded from one.
     """
     return _weights_file.get()
 
 
 def config_in(weights: Path) -> ElmoConfig:
     """
-    Returns the numbers of the ELMo whose parameters are among a model's weights. What shapes do
-    not tell is as in all published ELMos.
+    Returns the sizes of the ELMo among a model's weights. Settings that the shapes do not show are
+    those of all published ELMos.
 
     # Raises
 
-    `ConfigurationError` where there is none, or there are several of different sizes.
+    `ConfigurationError` if there is no ELMo, or several of different sizes.
     """
     state: dict[str, Any] = read_state_dict(weights)
     marker = ALLENNLP_NAMES.embedding
@@ -76,7 +75,7 @@ def config_in(weights: Path) -> ElmoConfig:
     }
     if len(configs) != 1:
         raise ConfigurationError(
-            f"{weights} must hold ELMos of one architecture, where options_file cannot be read; "
-            f"found {len(configs)}, at {prefixes}. Give the options_file of each"
+            f"Without a readable options_file {weights} must have ELMos of one architecture; "
+            f"found {len(configs)}, at {prefixes}. Set the options_file of each"
         )
     return configs.pop()

@@ -1,4 +1,4 @@
-"""AllenNLP's biLM on our implementation: its parameters, its files and its carried state."""
+"""A replacement of AllenNLP's biLM: its parameters, its files and its carried state."""
 
 import logging
 import os
@@ -30,38 +30,38 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["STATEFUL", "DropInBiLm"]
 
-# The environment variable that asks for AllenNLP's carried state: "1" for it, "0" or none without.
+# The environment variable that turns AllenNLP's carried state on: "1" for on, "0" or none for off.
 STATEFUL = "ELMO_STATEFUL"
 
 
 class DropInBiLm(nn.Module):
     """
-    Stands for AllenNLP's `_ElmoBiLm`: the same parameters under the same names, so that state
-    dicts go either way to the last bit, and regular expressions over names mean the same.
+    Replaces AllenNLP's `_ElmoBiLm`, with the same parameters under the same names.
 
-    While `Model.load` rebuilds a model from an archive, no weights are read: they come from the
-    archive. Where they do not, `weight_file` is read at the first call. An `options_file` that
-    cannot be read then is made up for by the shapes of the archive's weights, with a warning.
+    So state dicts load either way, bit for bit, and regular expressions over names match the same.
+    While `Model.load` builds a model from an archive, `weight_file` is not read, as the archive has
+    the weights; if it does not, the first call reads the file. If `options_file` cannot be read
+    then, the sizes come from the archive's weights, with a warning.
 
     # Parameters
 
     options_file : `str`
-        The path or address of the biLM's numbers.
+        The path or address of the biLM's sizes.
     weight_file : `str`
         The path or address of its weights.
     requires_grad : `bool`
         Whether the biLM is trained too.
     vocab_to_cache : `Optional[list[str]]`
-        Words whose vectors are held in a table, for calls with `word_inputs`.
+        Words with vectors in a table, for calls with `word_inputs`.
 
     # Raises
 
-    `ConfigurationError` for options that cannot be read or used, and for another value of
-    `ELMO_STATEFUL` than 0 and 1; `CheckpointError` for weights that do not fit.
+    `ConfigurationError` for unreadable or invalid options, and for an `ELMO_STATEFUL` other than 0
+    and 1; `CheckpointError` for weights of another architecture.
     """
 
-    # The module that computes, with the same parameters. It is no submodule, or each of them would
-    # have two names.
+    # The module that computes, with the same parameters; as a submodule it would give each of them
+    # a second name.
     _bilm: BiLm
 
     def __init__(
@@ -74,17 +74,17 @@ class DropInBiLm(nn.Module):
     ) -> None:
         super().__init__()
         config = _read_config(options_file)
-        # AllenNLP's attribute: how many layers are mixed
+        # AllenNLP's attribute: the number of mixed layers
         self.num_layers = config.num_layers
         self._requires_grad = requires_grad
         self._vocab_to_cache = vocab_to_cache or []
-        # what is to be read at the first call, unless weights are loaded before
-        self._awaited: Optional[str] = None
+        # the file to read at the first call, unless weights are loaded before
+        self._unread_weights: Optional[str] = None
         draw_as_allennlp(config)
         if weights_to_come() is None:
             bilm = _read(weight_file, config)
         else:
-            self._awaited = weight_file
+            self._unread_weights = weight_file
             bilm = _new(config)
         self.__dict__["_bilm"] = bilm.requires_grad_(requires_grad)
         self._token_embedder = nn.Module()
@@ -105,8 +105,8 @@ class DropInBiLm(nn.Module):
         inputs : `torch.Tensor`
             Character ids, int64, (batch, time, 50).
         word_inputs : `Optional[torch.Tensor]`
-            Places in `vocab_to_cache`, int64, (batch, time), 0 for padding. Where one is beyond
-            it, the whole batch is computed from `inputs`, as AllenNLP does.
+            Indices into `vocab_to_cache`, int64, (batch, time), 0 for padding. If one is out of
+            range, the whole batch is computed from `inputs`, as in AllenNLP.
 
         # Returns
 
@@ -114,15 +114,15 @@ class DropInBiLm(nn.Module):
             "activations", each layer's (batch, time + 2, get_output_dim()), and "mask",
             (batch, time + 2), both with the sentence marks.
         """
-        if self._awaited is not None:
-            self._load(_read(self._awaited, self._bilm.config))
+        if self._unread_weights is not None:
+            self._load(_read(self._unread_weights, self._bilm.config))
         state = self._elmo_lstm.of(len(inputs))
         table = self._word_embedding
         if table is not None and word_inputs is not None and _are_in(word_inputs, table):
             output = self._from_words(table(word_inputs), word_inputs, state)
         else:
             output = self._bilm(inputs, state)
-        self._elmo_lstm.keep(output.state)
+        self._elmo_lstm.update(output.state)
         return {"activations": list(output.layers), "mask": output.mask}
 
     def _from_words(
@@ -141,7 +141,7 @@ class DropInBiLm(nn.Module):
         return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
 
     def _word_table(self) -> Embedding:
-        if self._awaited is None:
+        if self._unread_weights is None:
             # (words, characters)
             ids = CharacterMapper().batch_ids([self._vocab_to_cache])[0]
             ids = ids.to(next(self._bilm.parameters()).device)
@@ -149,19 +149,19 @@ class DropInBiLm(nn.Module):
                 # (words, hidden_size)
                 vectors = self._bilm.char_cnn(ids)
         else:
-            # (words, hidden_size), to be loaded
+            # (words, hidden_size), to be overwritten
             vectors = torch.zeros(len(self._vocab_to_cache), self._bilm.config.lstm.hidden_size)
         return Embedding(
             num_embeddings=len(vectors),
             embedding_dim=vectors.size(1),
             weight=vectors,
             trainable=self._requires_grad,
-            # the first word stands for padding, and its vector becomes 0
+            # the first word is padding, and its vector becomes 0
             padding_index=0,
         )
 
     def _load(self, bilm: BiLm) -> None:
-        self._awaited = None
+        self._unread_weights = None
         self._bilm.load_state_dict(bilm.state_dict())
         if self._word_embedding is not None:
             self._word_embedding.weight.data.copy_(self._word_table().weight)
@@ -170,25 +170,25 @@ class DropInBiLm(nn.Module):
         self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any, **settings: Any
     ) -> None:
         if all(prefix + name in state_dict for name, _ in self.named_parameters()):
-            self._awaited = None
+            self._unread_weights = None
         super()._load_from_state_dict(state_dict, prefix, *arguments, **settings)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "DropInBiLm":
         super()._apply(fn)
-        # its buffers; the parameters, which are the same, have been moved already
+        # its buffers; its parameters are this module's, which were moved above
         self._bilm._apply(fn)
         return self
 
 
 class _CarriedState(nn.Module):
     """
-    Stands for AllenNLP's `ElmoLstm`: holds its parameters, and the state that it carries on.
+    Replaces AllenNLP's `ElmoLstm`: it has its parameters and its carried state.
 
     # Parameters
 
     stateful : `bool`
-        Whether each sentence goes on from the state in which the sentence in its place of the last
-        batch ended. An attribute of AllenNLP's, which code may set.
+        Whether each row starts from the last state of the same row of the previous batch. An
+        attribute of AllenNLP's, which code may set.
     """
 
     def __init__(self, stateful: bool) -> None:
@@ -197,27 +197,27 @@ class _CarriedState(nn.Module):
         self._state: Optional[LstmState] = None
 
     def reset_states(self) -> None:
-        """Forgets the state."""
+        """Resets the state to zeros."""
         self._state = None
 
     def of(self, batch: int) -> Optional[LstmState]:
-        """Returns what so many sentences go on from; `None` for zeros."""
+        """Returns the initial state of a batch; `None` for zeros."""
         if not self.stateful or self._state is None:
             return None
         return self._state.for_batch(batch)
 
-    def keep(self, state: LstmState) -> None:
-        """Takes in the state after a batch."""
+    def update(self, state: LstmState) -> None:
+        """Stores the state after a batch."""
         self._state = carried(self._state, state) if self.stateful else None
 
 
 def is_stateful() -> bool:
     """
-    Returns whether `ELMO_STATEFUL` asks for AllenNLP's carried state.
+    Returns whether `ELMO_STATEFUL` turns AllenNLP's carried state on.
 
     # Raises
 
-    `ConfigurationError` where it is neither 0 nor 1.
+    `ConfigurationError` if it is neither 0 nor 1.
     """
     value = os.environ.get(STATEFUL) or "0"
     if value not in ("0", "1"):
@@ -233,16 +233,16 @@ def _read_config(options_file: str) -> ElmoConfig:
     weights = weights_to_come()
     try:
         options = read_json_file(Path(cached_path(options_file)))
-    # JSON's errors, and those of cached_path for what is neither a path nor an address
+    # errors of JSON, and of cached_path for neither a path nor an address
     except (OSError, ValueError) as error:
         if weights is None:
             raise ConfigurationError(
-                f"options_file must be readable JSON; {options_file} is not: {error}. Only a model "
-                "that is loaded from an archive can do without"
+                f"options_file must be readable JSON; {options_file} is not: {error}. Only models "
+                "loaded from an archive do not need it"
             ) from error
         logger.warning(
-            "options_file %s cannot be read (%s). The sizes of ELMo are those of the archive's "
-            "weights; what these do not tell is assumed to be as in every published ELMo: "
+            "options_file %s cannot be read (%s). ELMo's sizes come from the archive's weights, "
+            "its other settings are assumed to be those of every published ELMo: "
             "cell_clip 3, proj_clip 3, activation relu, skip connections",
             options_file,
             error,
@@ -255,7 +255,7 @@ def _read_config(options_file: str) -> ElmoConfig:
 
 
 def _new(config: ElmoConfig) -> BiLm:
-    # what AllenNLP does not draw must not be drawn: see `draw_as_allennlp`
+    # the generator must be as after AllenNLP's own constructor: see `draw_as_allennlp`
     with torch.random.fork_rng(devices=[]):
         return in_allennlp_form(BiLm(config))
 
@@ -265,8 +265,8 @@ def _read(weight_file: str, config: ElmoConfig) -> BiLm:
         path = Path(cached_path(weight_file))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"weight_file must be readable; {weight_file} is not: {error}. Only a model whose "
-            "archive holds ELMo's weights can do without"
+            f"weight_file must be readable; {weight_file} is not: {error}. Only archives with "
+            "ELMo's weights do not need it"
         ) from error
     checkpoint = load_weights(path, config)
     with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,8 @@
-"""The classes that stand for AllenNLP's under its names, and how they come to do so."""
+"""The classes that replace AllenNLP's ELMo, and their installation."""
 
 import inspect
 import logging
+import math
 from typing import Any, Optional
 
 import torch
@@ -41,13 +42,13 @@ class DropInElmo(Elmo):
     """
     AllenNLP's `Elmo` on our biLM. Parameters, their names, and what is returned are the same.
 
-    A model that takes an `elmo: Elmo`, such as `bcn`, is given one of these where its configuration
-    describes it.
+    After `install`, a model that takes an `elmo: Elmo`, such as `bcn`, gets one from its
+    configuration.
 
     # Parameters
 
-    See AllenNLP's `Elmo`. `vocab_to_cache` is accepted, and `word_inputs` then give the same
-    numbers as there; it is needless, since a frozen biLM keeps the vectors of words by itself.
+    See AllenNLP's `Elmo`. `vocab_to_cache` and `word_inputs` give AllenNLP's numbers, but a frozen
+    biLM caches the vectors of words anyway.
     """
 
     # as AllenNLP's constructor sets them
@@ -100,7 +101,7 @@ class DropInElmo(Elmo):
         inputs : `torch.Tensor`
             Character ids, int64, (..., time, 50), padded with 0.
         word_inputs : `Optional[torch.Tensor]`
-            Places in `vocab_to_cache`, int64, (..., time), padded with 0.
+            Indices into `vocab_to_cache`, int64, (..., time), padded with 0.
 
         # Returns
 
@@ -109,17 +110,19 @@ class DropInElmo(Elmo):
         """
         if word_inputs is not None and not self._has_cached_vocab:
             # as AllenNLP does
-            logger.warning("word_inputs are passed over, as there is no vocab_to_cache")
+            logger.warning("word_inputs are ignored without vocab_to_cache")
             word_inputs = None
-        if word_inputs is not None:
-            word_inputs = word_inputs.reshape(-1, word_inputs.size(-1))
         *leading, time, characters = inputs.shape
-        output = self._elmo_lstm(inputs.reshape(-1, time, characters), word_inputs)
+        # torch infers no size where there are no elements, as in a batch of empty texts
+        batch = math.prod(leading)
+        if word_inputs is not None:
+            word_inputs = word_inputs.reshape(batch, time)
+        output = self._elmo_lstm(inputs.reshape(batch, time, characters), word_inputs)
         mask = output["mask"]
         # (batch, time + 2, 2 * hidden_size), each
         mixes = [mix(output["activations"], mask) for mix in self._scalar_mixes]
         if not self._keep_sentence_boundaries:
-            # (batch, time): true for two steps fewer, as both marks go
+            # (batch, time): two steps fewer are true, as both sentence marks go
             mask = mask[:, 2:]
             mixes = [mix[:, 1:-1] * mask.unsqueeze(-1) for mix in mixes]
         return {
@@ -172,7 +175,7 @@ class DropInElmoTokenEmbedder(ElmoTokenEmbedder):
 
 class DropInElmoIndexer(ELMoTokenCharactersIndexer):
     """
-    AllenNLP's `ELMoTokenCharactersIndexer`, which takes its ids from ours.
+    AllenNLP's `ELMoTokenCharactersIndexer`, with ids from `ElmoCharacterIndexer`.
 
     `install` registers it as a `TokenIndexer` with name "elmo_characters".
 
@@ -203,9 +206,13 @@ class DropInElmoIndexer(ELMoTokenCharactersIndexer):
 
 def install() -> None:
     """
-    Makes AllenNLP build ours where a configuration or an archive names its ELMo: as
-    "elmo_token_embedder", as "elmo_characters", or as the `Elmo` that a model takes.
+    Makes AllenNLP build these classes where a configuration or an archive names its own: as
+    "elmo_token_embedder", as "elmo_characters", or as a model's `Elmo`.
     """
+    logger.info(
+        "AllenNLP's elmo_token_embedder, elmo_characters, Elmo.from_params and Model.load are "
+        "replaced by elmo_components.drop_in"
+    )
     TokenEmbedder.register(EMBEDDER_NAME, exist_ok=True)(DropInElmoTokenEmbedder)
     TokenIndexer.register(INDEXER_NAME, exist_ok=True)(DropInElmoIndexer)
     Elmo.from_params = classmethod(_from_params)  # type: ignore[assignment,method-assign]
@@ -223,6 +230,6 @@ def uninstall() -> None:
 
 def _from_params(cls: type[Elmo], params: Params, **settings: Any) -> Elmo:
     """`Elmo.from_params`, which AllenNLP calls for a model's `elmo: Elmo`."""
-    wanted = DropInElmo if cls is Elmo else cls
-    # what would be called without `install`
-    return super(Elmo, wanted).from_params(params, **settings)
+    target = DropInElmo if cls is Elmo else cls
+    # the method that `install` replaces
+    return super(Elmo, target).from_params(params, **settings)

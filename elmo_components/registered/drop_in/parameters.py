@@ -1,4 +1,4 @@
-"""A biLM whose parameters are AllenNLP's: the same names, shapes, values and order of creation."""
+"""AllenNLP's parameters of a biLM: names, shapes, values and order."""
 
 from typing import cast
 
@@ -54,8 +54,8 @@ def names(config: ElmoConfig) -> list[tuple[str, str]]:
 
 def in_allennlp_form(bilm: BiLm) -> BiLm:
     """
-    Returns the biLM with its highways and biases held as AllenNLP holds them, so that each of its
-    parameters is one of AllenNLP's to the last bit; what it computes stays the same.
+    Returns the biLM with its highways and biases in AllenNLP's form, so that its parameters equal
+    AllenNLP's bit for bit. Its output does not change.
     """
     cnn = bilm.char_cnn
     cnn.highways = nn.ModuleList(_JoinedHighway(cast(Highway, layer)) for layer in cnn.highways)
@@ -69,7 +69,7 @@ def in_allennlp_form(bilm: BiLm) -> BiLm:
 
 
 def hang_parameters(home: nn.Module, bilm: BiLm) -> None:
-    """Makes the parameters of a biLM `in_allennlp_form` those of `home`, under AllenNLP's names."""
+    """Registers the parameters of a biLM `in_allennlp_form` in `home`, under AllenNLP's names."""
     for ours, theirs in names(bilm.config):
         *path, last = theirs.split(".")
         module = home
@@ -82,8 +82,9 @@ def hang_parameters(home: nn.Module, bilm: BiLm) -> None:
 
 def draw_as_allennlp(config: ElmoConfig) -> None:
     """
-    Draws from torch's generator what AllenNLP's biLM draws as it is built, so that a model's other
-    weights, and all that is random after them, are the same for the same seed.
+    Draws the random numbers that AllenNLP's constructor of a biLM draws.
+
+    So the rest of a model has the same initial weights, and the same dropout, for the same seed.
     """
     cnn, lstm = config.char_cnn, config.lstm
     for width, number in cnn.filters:
@@ -95,14 +96,14 @@ def draw_as_allennlp(config: ElmoConfig) -> None:
         nn.Linear(lstm.hidden_size, GATES * lstm.cell_size, bias=False)
         nn.Linear(lstm.hidden_size, GATES * lstm.cell_size)
         nn.Linear(lstm.cell_size, lstm.hidden_size, bias=False)
-        # `block_orthogonal` makes each gate's weights from as many normal numbers
+        # `block_orthogonal` draws a normal number for each of a gate's weights
         for _ in range(PRODUCTS * GATES):
             torch.empty(lstm.cell_size, lstm.hidden_size).normal_()
 
 
 class _JoinedHighway(nn.Linear):
     """
-    A highway layer as AllenNLP has it, both products in one and the gate's sign the other way:
+    AllenNLP's highway layer: both products in one, and the gate's sign reversed.
 
         g = sigmoid(second half)
         y = g * x + (1 - g) * relu(first half)

@@ -1,13 +1,16 @@
 """The AllenNLP `Model` that pre-trains a biLM."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Optional
 
 import torch
+from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
-from allennlp.nn import InitializerApplicator, RegularizerApplicator
+from allennlp.nn import InitializerApplicator
+from allennlp.nn.util import dist_reduce_sum
 
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
@@ -16,7 +19,8 @@ from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
-from elmo_components.registered.models.softmax import Full, NextWordSoftmax, Sampled
+from elmo_components.pretraining.softmax import AdaptiveSoftmax
+from elmo_components.registered.models.softmax import NextWordSoftmax
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
 __all__ = ["ElmoLanguageModel"]
@@ -27,12 +31,11 @@ PRECISIONS = ("float32", "bfloat16")
 @Model.register("elmo_language_model")
 class ElmoLanguageModel(Model):
     """
-    Trains a biLM to predict the next word in both directions (Peters et al. 2018, section 3.1), and
-    measures its perplexity: exactly, over the whole vocabulary, whatever softmax trains it. The
-    reader is `elmo_corpus`.
+    Trains a biLM to predict the next word in both directions (Peters et al. 2018, section 3.1).
 
-    In distributed training the gradients are the mean over the processes of those of each batch's
-    mean loss, so a token counts for less in a batch that has more tokens than the other processes'.
+    The perplexity that it measures is exact, over the whole vocabulary, whatever softmax trains
+    it. The reader is `elmo_corpus`. In distributed training the loss is the mean over the tokens
+    of all processes' batches, so that the gradients are those of one process with all of them.
 
     Registered as a `Model` with name "elmo_language_model".
 
@@ -41,76 +44,80 @@ class ElmoLanguageModel(Model):
     vocab : `Vocabulary`
         The words to predict, in `target_namespace`, the most frequent first.
     architecture : `Dict[str, Any]`
-        The biLM's numbers, in the form of a published `options.json`.
+        The biLM's sizes, in the form of a published `options.json`.
     pretrained_file : `Optional[str]`
-        What to start from, in any format that `checkpoints.load` reads: the biLM, and the rows of
-        its softmax as `LanguageModel.load_checkpoint` takes them. AllenNLP drops this key when it
-        rebuilds a model from an archive. `None` for random weights.
-    softmax : `Optional[NextWordSoftmax]`
+        A checkpoint to start from, in any format that `checkpoints.load` reads. See
+        `LanguageModel.load_checkpoint` for its softmax. AllenNLP drops this key when it rebuilds a
+        model from an archive. `None` for random weights.
+    softmax : `Optional[Lazy[NextWordSoftmax]]`
         "full", "sampled" or "adaptive"; `None` for "full".
     dropout : `float`
         See `LanguageModel`; bilm-tf's configurations have 0.1.
     precision : `str`
-        "float32", or "bfloat16" to train with products of bfloat16 on a CPU, forward and backward,
-        by torch's autocast: the weights, and what lies between the products, stay float32, and so
-        does evaluation. On a GPU AllenNLP's trainer has `use_amp` for it.
+        "float32"; or "bfloat16" to train with torch's autocast to bfloat16, on a CPU or a GPU.
+        Weights stay float32, and so does evaluation.
     recompute_gates : `bool`
         See `ElmoLstm`.
     target_namespace : `str`
-        As the reader's.
+        The vocabulary's namespace of the words to predict, the same as the reader's.
+    initializer : `Optional[InitializerApplicator]`
+        Sets parameters by regular expressions over their names, after `pretrained_file` is read.
+    **kwargs
+        `Model`'s own: `regularizer`, whose penalty AllenNLP's trainer adds to the loss,
+        `serialization_dir` and `ddp_accelerator`.
 
     # Raises
 
-    `ConfigurationError` for sparse gradients in distributed training, an architecture that cannot
-    be, or a vocabulary without words or without the unknown one; `CheckpointError` for a file that
-    cannot be read or does not hold the architecture.
+    `ConfigurationError` for an invalid architecture or softmax, sparse gradients in distributed
+    training, or a vocabulary without words or without the unknown word; `CheckpointError` for a
+    file that cannot be read or has another architecture.
     """
+
+    default_predictor = "elmo_language_model"
 
     def __init__(
         self,
         vocab: Vocabulary,
         architecture: dict[str, Any],
         pretrained_file: Optional[str] = None,
-        softmax: Optional[NextWordSoftmax] = None,
+        softmax: Optional[Lazy[NextWordSoftmax]] = None,
         dropout: float = 0.0,
         precision: str = "float32",
         recompute_gates: bool = False,
         target_namespace: str = "vocab",
         initializer: Optional[InitializerApplicator] = None,
-        regularizer: Optional[RegularizerApplicator] = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(vocab, regularizer)  # type: ignore[arg-type]
+        super().__init__(vocab, **kwargs)
         if precision not in PRECISIONS:
             raise ConfigurationError(
                 f"precision must be one of {', '.join(PRECISIONS)}; found {precision!r}"
-            )
-        if is_distributed() and isinstance(softmax, Sampled) and softmax.sparse:
-            raise ConfigurationError(
-                "A sampled softmax must not have sparse gradients in distributed training, which "
-                "torch takes there from its own embeddings only; set sparse to false"
             )
         words = _words(vocab, target_namespace)
         try:
             config = ElmoConfig.from_options(architecture)
             bilm = BiLm(config, recompute_gates=recompute_gates)
-            # (num_words, characters)
-            word_ids = CharacterMapper.of(config.char_cnn).batch_ids([words])[0]
-            built = (softmax or Full()).build(bilm.char_cnn, config.lstm.hidden_size, word_ids)
+            built: Any = (softmax or Lazy(NextWordSoftmax)).construct(
+                char_cnn=bilm.char_cnn,
+                hidden_size=config.lstm.hidden_size,
+                # (num_words, characters)
+                word_ids=CharacterMapper.of(config.char_cnn).batch_ids([words])[0],
+            )
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         if pretrained_file is not None:
             checkpoint = checkpoints.load(pretrained_file, config, softmax=True)
             self.language_model.load_checkpoint(checkpoint, words)
-        self._target_namespace = target_namespace
-        # what the next batch of `elmo_corpus`'s streams goes on from, in training and, under False,
-        # in evaluation, which may come between
+        self.target_namespace = target_namespace
+        # the states after the last batch of `elmo_corpus`'s streams, by whether it was a training
+        # batch: evaluation may come between two of these
         self._states: dict[bool, LstmState] = {}
-        self._light = precision == "bfloat16"
+        self._precision = precision
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
-        # constants, which `DistributedDataParallel` would send around with each batch
+        # constants, which `DistributedDataParallel` would broadcast with each batch
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
         if initializer is not None:
             initializer(self)
@@ -128,33 +135,33 @@ class ElmoLanguageModel(Model):
         # Parameters
 
         inputs, backward_inputs : `TextFieldTensors`
-            int64, (batch, time, 50): what each direction reads, in the order in which it does.
+            int64, (batch, time, 50): the characters that each direction reads, in its order.
         targets, backward_targets : `TextFieldTensors`
-            int64, (batch, time): the number in the vocabulary of what follows each.
+            int64, (batch, time): the vocabulary's index of the word after each.
         stream : `Optional[torch.Tensor]`
-            int64, (batch,): which stream each row is of; they must stand in their order.
+            int64, (batch,): the stream of each row, in rising order from 0.
         continues : `Optional[torch.Tensor]`
-            bool, (batch,): which rows go on from where the same row of the last batch ended, in
-            training and in evaluation each. `None` for none, and nothing is kept.
+            bool, (batch,): which rows start from the state of the same row after the last batch, in
+            training and in evaluation each. `None` for none, and no state is stored.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
             "loss", the mean of -log p over both directions' targets, in nats; "token_losses",
-            (batch, time, 2), each target's.
+            (batch, time, 2), each target's. In distributed training the mean of the processes'
+            losses is that mean over all their targets.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
-                f"A batch must have each stream once, in their order; found {stream.tolist()}. The "
-                "data loader's batch_size must be the reader's num_streams, and its instances must "
-                "not be shuffled"
+                f"A batch must have each stream once, in order; found {stream.tolist()}. Set the "
+                "data loader's batch_size to the reader's num_streams, without shuffling"
             )
         # (2, batch, time, characters), (2, batch, time)
         character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
         words = torch.stack([_only(targets), _only(backward_targets)])
         # (batch, time)
         mask = (character_ids[0] > 0).any(dim=-1)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._light and self.training):
+        with self._autocast(character_ids.device.type):
             prediction = self.language_model(
                 character_ids, words, mask.sum(dim=1), self._state(continues)
             )
@@ -162,9 +169,31 @@ class ElmoLanguageModel(Model):
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
         return {
-            "loss": prediction.loss / (2 * mask.sum()).clamp(min=1),
+            "loss": prediction.loss / self._divisor(mask),
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
+
+    def next_words(
+        self, inputs: TextFieldTensors, backward_inputs: TextFieldTensors
+    ) -> torch.Tensor:
+        """
+        Returns log p of every word after the last input of each direction, in nats: (2, batch,
+        num_words). The parameters are those of `forward`.
+        """
+        character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
+        # (batch,)
+        lengths = (character_ids[0] > 0).any(dim=-1).sum(dim=1)
+        bilm = self.language_model.bilm
+        layers, _ = bilm.lstm.directions(bilm.char_cnn(character_ids), lengths)
+        # (2, batch, hidden_size)
+        last = layers[-1][:, torch.arange(len(lengths), device=lengths.device), lengths - 1]
+        softmax, hidden = self.language_model.softmax, last.flatten(0, 1)
+        if isinstance(softmax, AdaptiveSoftmax):
+            scores = softmax.clusters.log_prob(hidden)
+        else:
+            weight, bias = softmax.output(None)
+            scores = (hidden @ weight.t() + bias).log_softmax(dim=-1)
+        return scores.view(*last.shape[:2], -1)
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """Returns `BidirectionalPerplexity`'s metrics since the last reset."""
@@ -172,25 +201,29 @@ class ElmoLanguageModel(Model):
 
     def to_checkpoint(self) -> Checkpoint:
         """See `LanguageModel.to_checkpoint`."""
-        return self.language_model.to_checkpoint(_words(self.vocab, self._target_namespace))
+        return self.language_model.to_checkpoint(_words(self.vocab, self.target_namespace))
 
     def carried(self) -> dict[str, Any]:
-        """
-        Returns what of a training lies between two batches and is not in `state_dict`: the state
-        that streams go on from, and the metrics' sums.
-        """
+        """Returns the state between two training batches that `state_dict` does not have."""
         streams = self._states.get(True)
-        return {
-            "streams": None if streams is None else tuple(streams),
-            "totals": self._perplexity.totals.clone(),
-        }
+        return {"streams": None if streams is None else tuple(streams)}
 
     def carry(self, carried: dict[str, Any]) -> None:
-        """Goes on from what `carried` returned."""
+        """Restores what `carried` returned."""
         if carried["streams"] is not None:
             device = next(self.parameters()).device
             self._states[True] = LstmState(*(part.to(device) for part in carried["streams"]))
-        self._perplexity.totals = carried["totals"].clone()
+
+    def _autocast(self, device_type: str) -> AbstractContextManager:
+        if self._precision == "float32" or not self.training:
+            # the trainer's `use_amp` stays in force
+            return nullcontext()
+        return torch.autocast(device_type, dtype=torch.bfloat16)
+
+    def _divisor(self, mask: torch.Tensor) -> torch.Tensor:
+        # `DistributedDataParallel` takes the mean of the processes' gradients
+        processes = torch.distributed.get_world_size() if is_distributed() else 1
+        return (2 * dist_reduce_sum(mask.sum())).clamp(min=1).to(mask.device) / processes
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
         if continues is None or not bool(continues.any()):
@@ -198,30 +231,29 @@ class ElmoLanguageModel(Model):
         state = self._states.get(self.training)
         if state is None or state.hidden.size(2) != len(continues):
             raise ConfigurationError(
-                "A batch is to go on from the one before, which had "
-                f"{0 if state is None else state.hidden.size(2)} rows and not "
-                f"{len(continues)}: the data loader's batch_size must be the reader's num_streams, "
-                "and its instances must not be shuffled"
+                f"A batch of {len(continues)} rows continues one of "
+                f"{0 if state is None else state.hidden.size(2)} rows. Set the data loader's "
+                "batch_size to the reader's num_streams, without shuffling"
             )
         # (batch, 1)
-        kept = continues.unsqueeze(-1)
-        return LstmState(*(part * kept for part in state))
+        continued = continues.unsqueeze(-1)
+        return LstmState(*(part * continued for part in state))
 
 
 def _words(vocab: Vocabulary, namespace: str) -> list[str]:
     words = vocab.get_index_to_token_vocabulary(namespace)
-    # a namespace that was never heard of has these two
+    # an unknown namespace has these two
     if set(words.values()) <= {vocab._padding_token, vocab._oov_token}:
         raise ConfigurationError(
-            f"The vocabulary has no words in the namespace {namespace!r}; `allennlp "
-            "elmo-vocabulary` makes a folder for "
-            '`vocabulary: {type: "from_files", directory: ..., oov_token: "<UNK>"}`'
+            f"The vocabulary has no words in the namespace {namespace!r}. Write one with "
+            '`allennlp elmo-vocabulary` and set `vocabulary: {type: "from_files", directory: ..., '
+            'oov_token: "<UNK>"}`'
         )
     if vocab._oov_token not in words.values():
         raise ConfigurationError(
-            f"The namespace {namespace!r} of the vocabulary must hold the unknown word; found no "
-            f"{vocab._oov_token!r}. The vocabulary's `oov_token` says which it is, "
-            '"<UNK>" for a folder of `allennlp elmo-vocabulary`'
+            f"The vocabulary's namespace {namespace!r} lacks the unknown word "
+            f"{vocab._oov_token!r}. Set the vocabulary's `oov_token`, "
+            '"<UNK>" for a folder that `allennlp elmo-vocabulary` wrote'
         )
     return [words[number] for number in range(len(words))]
 

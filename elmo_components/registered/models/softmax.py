@@ -1,10 +1,11 @@
-"""The kinds of softmax that a configuration of a language model may ask for."""
+"""The softmaxes that a configuration of a language model may name."""
 
 from typing import Union
 
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import is_distributed
 
 from elmo_components.modules.char_cnn import CharCnn
 from elmo_components.pretraining.softmax import (
@@ -12,7 +13,6 @@ from elmo_components.pretraining.softmax import (
     FullSoftmax,
     OwnWeights,
     SampledSoftmax,
-    Softmax,
     TiedWeights,
 )
 
@@ -20,93 +20,121 @@ __all__ = ["Adaptive", "Full", "NextWordSoftmax", "Sampled"]
 
 
 class NextWordSoftmax(Registrable):
-    """What a configuration says of a softmax, before the vocabulary is known."""
+    """
+    The names of the softmaxes. A configuration gives some parameters, and the language model adds:
+
+    char_cnn : `CharCnn`
+        The biLM's character encoder, for tied weights.
+    hidden_size : `int`
+        The size of the vectors that predict a word.
+    word_ids : `torch.Tensor`
+        int64, (num_words, characters): the character ids of the vocabulary, in its order.
+    """
 
     default_implementation = "full"
 
-    def __init__(self, tied: bool = False) -> None:
-        self.tied = tied
 
-    def build(self, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor) -> Softmax:
-        """
-        Returns the softmax.
-
-        # Parameters
-
-        char_cnn : `CharCnn`
-            The biLM's, for tied weights.
-        hidden_size : `int`
-            The size of the vectors that predict.
-        word_ids : `torch.Tensor`
-            int64, (num_words, characters), of the vocabulary's words in their order.
-        """
-        raise NotImplementedError
-
-    def _output(
-        self, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor, sparse: bool = False
-    ) -> Union[OwnWeights, TiedWeights]:
-        if self.tied:
-            return TiedWeights(char_cnn, word_ids)
-        return OwnWeights(len(word_ids), hidden_size, sparse=sparse)
-
-
-@NextWordSoftmax.register("full")
+@NextWordSoftmax.register("full", constructor="build")
 class Full(NextWordSoftmax):
     """
-    `FullSoftmax`; with `tied`, over `TiedWeights`.
+    Builds a `FullSoftmax`.
 
     Registered as a `NextWordSoftmax` with name "full".
     """
 
-    def build(self, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor) -> Softmax:
-        """See `NextWordSoftmax.build`."""
-        return FullSoftmax(self._output(char_cnn, hidden_size, word_ids))
+    @classmethod
+    def build(
+        cls, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor, tied: bool = False
+    ) -> FullSoftmax:
+        """
+        # Parameters
+
+        tied : `bool`
+            Whether the character encoder computes the words' vectors (`TiedWeights`); else each
+            word has a vector of its own (`OwnWeights`).
+        """
+        return FullSoftmax(_output(char_cnn, hidden_size, word_ids, tied=tied))
 
 
-@NextWordSoftmax.register("sampled")
+@NextWordSoftmax.register("sampled", constructor="build")
 class Sampled(NextWordSoftmax):
     """
-    `SampledSoftmax` of `num_samples` words on average; with `tied`, over `TiedWeights`. With
-    `sparse` the words' vectors have sparse gradients, which makes steps with a large vocabulary
-    cheaper; the optimizer must take them ("dense_sparse_adam", "adagrad").
+    Builds a `SampledSoftmax`.
 
     Registered as a `NextWordSoftmax` with name "sampled".
     """
 
-    def __init__(self, num_samples: int = 8192, tied: bool = False, sparse: bool = False) -> None:
-        super().__init__(tied)
+    @classmethod
+    def build(
+        cls,
+        char_cnn: CharCnn,
+        hidden_size: int,
+        word_ids: torch.Tensor,
+        num_samples: int = 8192,
+        tied: bool = False,
+        sparse: bool = False,
+    ) -> SampledSoftmax:
+        """
+        # Parameters
+
+        num_samples : `int`
+            The expected number of sampled words, below the size of the vocabulary.
+        tied : `bool`
+            See `Full.build`.
+        sparse : `bool`
+            Whether the words' vectors have sparse gradients, which make a step with a large
+            vocabulary cheaper. The optimizer must accept them ("dense_sparse_adam", "adagrad").
+        """
         if tied and sparse:
-            raise ConfigurationError("A softmax with tied weights has no sparse gradients")
-        self.num_samples = num_samples
-        self.sparse = sparse
-
-    def build(self, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor) -> Softmax:
-        """See `NextWordSoftmax.build`."""
-        output = self._output(char_cnn, hidden_size, word_ids, self.sparse)
-        try:
-            return SampledSoftmax(output, num_samples=self.num_samples)
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
+            raise ConfigurationError(
+                "A softmax with tied weights has no sparse gradients. Set tied or sparse to false"
+            )
+        if sparse and is_distributed():
+            raise ConfigurationError(
+                "Distributed training does not support sparse gradients. Set sparse to false"
+            )
+        output = _output(char_cnn, hidden_size, word_ids, tied=tied, sparse=sparse)
+        return SampledSoftmax(output, num_samples=num_samples)
 
 
-@NextWordSoftmax.register("adaptive")
+@NextWordSoftmax.register("adaptive", constructor="build")
 class Adaptive(NextWordSoftmax):
     """
-    `AdaptiveSoftmax`.
+    Builds an `AdaptiveSoftmax`.
 
     Registered as a `NextWordSoftmax` with name "adaptive".
     """
 
-    def __init__(self, cutoffs: list[int], div_value: float = 4.0) -> None:
-        super().__init__()
-        self.cutoffs = cutoffs
-        self.div_value = div_value
+    @classmethod
+    def build(
+        cls,
+        hidden_size: int,
+        word_ids: torch.Tensor,
+        cutoffs: list[int],
+        div_value: float = 4.0,
+    ) -> AdaptiveSoftmax:
+        """
+        # Parameters
 
-    def build(self, char_cnn: CharCnn, hidden_size: int, word_ids: torch.Tensor) -> Softmax:
-        """See `NextWordSoftmax.build`."""
+        cutoffs : `List[int]`
+            The first word of each cluster after the first one, in rising order.
+        div_value : `float`
+            The vectors of each cluster are smaller than the previous cluster's by this factor.
+        """
         try:
-            return AdaptiveSoftmax(
-                len(word_ids), hidden_size, cutoffs=self.cutoffs, div_value=self.div_value
-            )
+            return AdaptiveSoftmax(len(word_ids), hidden_size, cutoffs=cutoffs, div_value=div_value)
         except ValueError as error:
-            raise ConfigurationError(f"The adaptive softmax cannot be made: {error}") from error
+            raise ConfigurationError(f"The adaptive softmax cannot be built: {error}") from error
+
+
+def _output(
+    char_cnn: CharCnn,
+    hidden_size: int,
+    word_ids: torch.Tensor,
+    *,
+    tied: bool,
+    sparse: bool = False,
+) -> Union[OwnWeights, TiedWeights]:
+    if tied:
+        return TiedWeights(char_cnn, word_ids)
+    return OwnWeights(len(word_ids), hidden_size, sparse=sparse)

@@ -1,4 +1,4 @@
-"""The perplexity of both directions, every token counted once."""
+"""A metric: the perplexity of both directions, with each token counted once."""
 
 import math
 
@@ -12,16 +12,19 @@ __all__ = ["BidirectionalPerplexity"]
 @Metric.register("bidirectional_perplexity")
 class BidirectionalPerplexity(Metric):
     """
-    exp of the mean of -log p over all predicted tokens since the last reset: of both directions,
-    of each, and without those targets that are unknown words. (AllenNLP's `Perplexity` gives each
-    batch the same weight, however many tokens it has.)
+    exp of the mean of -log p over all predicted tokens since the last reset.
+
+    It is measured over both directions, over each, and without unknown words. AllenNLP's
+    `Perplexity` gives each batch the same weight, whatever its number of tokens. In distributed
+    training the tokens of all processes count; each process must measure the same number of
+    batches, which AllenNLP's trainer ensures.
 
     Registered as a `Metric` with name "bidirectional_perplexity".
 
     # Parameters
 
     unknown : `int`
-        The unknown word's number in the vocabulary.
+        The vocabulary's index of the unknown word.
     """
 
     def __init__(self, unknown: int) -> None:
@@ -40,7 +43,7 @@ class BidirectionalPerplexity(Metric):
             bool, (batch, time).
         """
         losses, unknown = losses.double(), (targets == self._unknown) & mask
-        # (4, 2): what `totals` holds, of this batch
+        # (4, 2): this batch's part of `totals`
         batch = torch.stack(
             [
                 losses.sum((1, 2)),
@@ -68,7 +71,7 @@ class BidirectionalPerplexity(Metric):
         return metrics
 
     def reset(self) -> None:
-        """Forgets all tokens."""
+        """Sets all sums to 0."""
         # float64, (4, 2): the sums of all losses and of the unknown words', then the numbers of all
         # targets and of unknown ones; each forward, then backward
         self.totals = torch.zeros(4, 2, dtype=torch.float64)
@@ -77,5 +80,5 @@ class BidirectionalPerplexity(Metric):
 def _perplexity(loss: float, count: float) -> float:
     if count == 0:
         return math.nan
-    # beyond it a float has no room, and a diverged run should say so and not end
+    # a larger one overflows, and a diverged run should not end in an error
     return math.exp(loss / count) if loss / count < 700.0 else math.inf

@@ -1,4 +1,4 @@
-"""A `Constraint` of beam search that lets it write words only."""
+"""A `Constraint` that limits beam search to words."""
 
 from typing import Optional
 
@@ -14,15 +14,14 @@ __all__ = ["KnownWords"]
 @Constraint.register("elmo_known_words")
 class KnownWords(Constraint):
     """
-    Keeps the tokens that stand for padding, an unknown word and the start out of a beam, so that
-    the best words that the vocabulary has come in their place.
+    Bans the tokens of padding, of an unknown word and of the start from a beam.
 
     Registered as a `Constraint` with name "elmo_known_words".
 
     # Parameters
 
     namespace : `str`
-        The vocabulary's namespace of what is written.
+        The vocabulary's namespace of the output.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class KnownWords(Constraint):
         self._banned = [known[token] for token in not_words if token in known]
 
     def init_state(self, batch_size: int) -> list:
-        """Returns a state of nothing: what is banned does not depend on what was written."""
+        """Returns an empty state: the banned tokens are always the same."""
         return []
 
     def apply(self, state: list, class_log_probabilities: torch.Tensor) -> torch.Tensor:
@@ -48,7 +47,7 @@ class KnownWords(Constraint):
         # Returns
 
         `torch.Tensor`
-            The same, with the least number there is for what is banned.
+            The same, with the dtype's minimum for banned tokens.
         """
         least = min_value_of_dtype(class_log_probabilities.dtype)
         class_log_probabilities[..., self._banned] = least
@@ -60,5 +59,5 @@ class KnownWords(Constraint):
         last_prediction: torch.Tensor,
         last_backpointer: Optional[torch.Tensor] = None,
     ) -> list:
-        """Returns the state, which stays the same."""
+        """Returns the state unchanged."""
         return state

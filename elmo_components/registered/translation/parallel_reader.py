@@ -28,13 +28,13 @@ class ParallelReader(DatasetReader):
     """
     Reads sentence pairs, one a row, as a sentence and its translation.
 
-    A row is a line of one file whose columns are parted by tabs; or, with `suffixes`, the lines of
-    the same number of several files. Pairs of which one side is empty are passed over. Files may be
-    compressed (.gz, .bz2).
+    A row is a line of one file with tabs between the columns; or, with `suffixes`, the lines of the
+    same number of several files. The reader skips pairs with an empty side. Files may be compressed
+    (.gz, .bz2).
 
-    Each instance has the fields "source_tokens", "target_tokens", between the symbols with which
-    AllenNLP's decoders start and end, and "metadata", whose "target" is the translation as it
-    stands in the file: what BLEU is to be computed with.
+    Each instance has the fields "source_tokens"; "target_tokens", with the start and end symbols of
+    AllenNLP's decoders; and "metadata", whose "target" is the translation's text in the file, which
+    BLEU needs.
 
     Registered as a `DatasetReader` with name "elmo_parallel".
 
@@ -43,28 +43,27 @@ class ParallelReader(DatasetReader):
     source_tokenizer : `Optional[Tokenizer]`
         `None` for `SpacyBlankTokenizer()`.
     target_tokenizer : `Optional[Tokenizer]`
-        `None` for `JoinedTokenizer()`, whose tokens text can be made of again.
+        `None` for `JoinedTokenizer()`, whose tokens `join_tokens` turns into text again.
     source_token_indexers, target_token_indexers : `Optional[Dict[str, TokenIndexer]]`
-        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}` with the namespaces
+        The tokens' indexers; `None` for `{"tokens": SingleIdTokenIndexer()}` with the namespaces
         "source_tokens" and "target_tokens". A decoder takes one target indexer only.
     suffixes : `Optional[Tuple[str, ...]]`
-        What the names of parallel files end in, in the order of their columns: with
-        `[".en", ".de"]` the path "data/train" stands for data/train.en and data/train.de. `None`
-        for one file.
+        The endings of parallel files' names, in the order of their columns: with `[".en", ".de"]`
+        the path "data/train" stands for data/train.en and data/train.de. `None` for one file.
     source_column, target_column : `int`
         The columns, counted from 0.
     split_column : `Optional[int]`
-        For a file that is not divided into parts: the column by which it is. The path
-        "pairs.txt#train" then stands for nine tenths of the pairs, "pairs.txt#dev" and
-        "pairs.txt#test" for half a tenth each. Pairs with the same text in this column, casing,
-        spaces and punctuation aside, are all in one part. `None` for paths that have no "#".
+        The column by which the reader splits one file into three: the path "pairs.txt#train" stands
+        for 90% of the pairs, "pairs.txt#dev" and "pairs.txt#test" for 5% each. Pairs with the same
+        text in this column, but for casing, spaces and punctuation, are in the same part. `None`
+        for paths without "#".
     max_instances : `Optional[int]`
         See `DatasetReader`.
 
     # Raises
 
-    `ConfigurationError` for a row without the columns, for parallel files of unlike length, an
-    unknown part, or a file without a pair.
+    `ConfigurationError` for a row without the columns, parallel files of different lengths, an
+    unknown part, or a file without pairs.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class ParallelReader(DatasetReader):
     def text_to_instance(
         self, source: Union[str, list[Token]], target: Optional[str] = None
     ) -> Instance:
-        """Returns an instance of a sentence, its text or its tokens, and of its translation."""
+        """Returns an instance of a sentence, as text or tokens, and its translation."""
         tokens = self.source_tokenizer.tokenize(source) if isinstance(source, str) else source
         fields: dict[str, Field] = {"source_tokens": TextField(tokens)}
         if target is not None:
@@ -111,7 +110,7 @@ class ParallelReader(DatasetReader):
         return Instance(fields)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        """Gives the instance the indexers, after it came from another process."""
+        """Gives an instance from another process the indexers."""
         cast(TextField, instance["source_tokens"]).token_indexers = self._source_token_indexers
         if "target_tokens" in instance:
             cast(TextField, instance["target_tokens"]).token_indexers = self._target_token_indexers
@@ -129,8 +128,8 @@ class ParallelReader(DatasetReader):
         for number, row in enumerate(self._rows(path), start=1):
             if len(row) <= max(columns):
                 raise ConfigurationError(
-                    f"{path}, line {number}: there must be a column {max(columns)}, counted from "
-                    f"0; found {row!r}"
+                    f"{path}, line {number}: there is no column {max(columns)}, counted from 0; "
+                    f"found {row!r}"
                 )
             source, target = row[self._source_column].strip(), row[self._target_column].strip()
             if part is not None and _share(row[self._split_column or 0]) not in SHARES[part]:
@@ -139,7 +138,7 @@ class ParallelReader(DatasetReader):
                 found = True
                 yield source, target
         if not found:
-            raise ConfigurationError(f"{file_path} holds no pair of sentences")
+            raise ConfigurationError(f"{file_path} has no pair of sentences")
 
     def _rows(self, path: str) -> Iterator[list[str]]:
         if self._suffixes is None:
@@ -157,8 +156,8 @@ class ParallelReader(DatasetReader):
             for number, row in enumerate(zip_longest(*files), start=1):
                 if None in row:
                     raise ConfigurationError(
-                        f"The files {path} with {' and '.join(self._suffixes)} must have lines of "
-                        f"the same number; found that one ends before line {number}"
+                        f"The files {path} with {' and '.join(self._suffixes)} must have the same "
+                        f"number of lines; one ends before line {number}"
                     )
                 yield [line.rstrip("\r\n") for line in row]
 
@@ -174,6 +173,6 @@ class ParallelReader(DatasetReader):
 
 
 def _share(text: str) -> int:
-    """Returns in which of the shares a text is: the same whatever its casing and punctuation."""
+    """Returns a text's share, which does not depend on its casing and punctuation."""
     letters = "".join(filter(str.isalnum, text.casefold()))
     return crc32(letters.encode("utf-8")) % NUM_SHARES

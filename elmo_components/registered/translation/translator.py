@@ -20,8 +20,8 @@ class ElmoTranslatorPredictor(TextPredictor):
     Translates raw text with the model "elmo_seq2seq" and its reader "elmo_parallel".
 
     Input: `{"sentence": "..."}`, `{"tokens": ["...", ...]}`, or a line of raw text. Output:
-    "words", into which the reader's tokenizer split the text; "translation", a text; and "score",
-    by which the beam search preferred it. Of nothing the translation is empty, and the score null.
+    "words", the tokens of the reader's tokenizer; "translation", a text; and "score", its log
+    probability in the beam search. An empty text has an empty translation, and the score null.
 
     Registered as a `Predictor` with name "elmo_translator".
 
@@ -36,7 +36,7 @@ class ElmoTranslatorPredictor(TextPredictor):
         super().__init__(model, dataset_reader)
         if not isinstance(dataset_reader, ParallelReader):
             raise ConfigurationError(
-                'elmo_translator must have the reader "elmo_parallel"; '
+                'elmo_translator needs the reader "elmo_parallel"; '
                 f"found {type(dataset_reader).__name__}"
             )
         self._tokenizer = dataset_reader.source_tokenizer

@@ -1,4 +1,4 @@
-"""Trains tiny taggers with what AllenNLP 2.10.1 cannot do on torch 2 without its mends."""
+"""Trains tiny taggers with what AllenNLP 2.10.1 cannot do on torch 2 without the patches."""
 
 import logging
 import pickle
@@ -120,7 +120,7 @@ def test_a_checkpoint_with_other_objects_is_still_refused(tmp_path: Path) -> Non
 
 
 def test_grad_norm_trains_a_sparse_embedding(tmp_path: Path) -> None:
-    # Fails without the mend on torch 2.11, not on 2.15.
+    # Fails without the patch on torch 2.11, not on 2.15.
     trainer = {"num_epochs": 1, "grad_norm": 0.1, "optimizer": "dense_sparse_adam"}
     train_model(_config(tmp_path, trainer=trainer, sparse=True), tmp_path / "model")
 

@@ -1,4 +1,4 @@
-"""Tests of registered/allennlp_on_transformers.py."""
+"""Tests of the patch for newer transformers."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import elmo_components.registered  # noqa: F401
 
 
 def test_a_transformer_s_tokenizer_can_be_made_and_adds_its_marks_once(tmp_path: Path) -> None:
-    # fails without the mend on transformers 4.48, not on 4.20
+    # fails without the patch on transformers 4.48, not on 4.20
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "the", "bank", "##er"]
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 10}))

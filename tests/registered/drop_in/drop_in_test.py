@@ -1,4 +1,4 @@
-"""Tests of drop_in.py and registered/drop_in_*.py: held to AllenNLP's own classes."""
+"""Tests of the drop-in: its results equal those of AllenNLP's own classes."""
 
 import copy
 import inspect
@@ -25,6 +25,8 @@ from allennlp.modules import TokenEmbedder
 from allennlp.modules.elmo import Elmo, batch_to_ids
 from allennlp.modules.token_embedders import ElmoTokenEmbedder
 from allennlp.nn.regularizers import RegularizerApplicator
+from torch import distributed
+from torch.multiprocessing import start_processes
 
 from elmo_components.registered.drop_in.elmo import (
     DropInElmo,
@@ -233,6 +235,51 @@ def test_leading_dimensions_are_kept(files: dict[str, str]) -> None:
     assert_close(found["elmo_representations"][0], expected["elmo_representations"][0])
 
 
+def test_a_batch_of_empty_texts_has_the_shape_that_allennlp_gives_it(
+    files: dict[str, str],
+) -> None:
+    ids = torch.zeros(2, 0, 50, dtype=torch.int64)
+    theirs, ours = pair(files)
+    assert ours.eval()(ids).shape == theirs.eval()(ids).shape == (2, 0, 16)
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_two_processes_have_the_mean_of_their_gradients(
+    files: dict[str, str], requires_grad: bool, tmp_path: Path
+) -> None:
+    settings = {"requires_grad": requires_grad, "dropout": 0.0, "projection_dim": 3}
+    embedders = []
+    for ids in (IDS[:2], IDS[2:]):
+        torch.manual_seed(5)
+        embedders.append(DropInElmoTokenEmbedder(**files, **settings))
+        embedders[-1](ids).pow(2).sum().backward()
+    arguments = (files, settings, str(tmp_path))
+    start_processes(_train_step, args=arguments, nprocs=2, start_method="fork")
+    for rank in range(2):
+        found = torch.load(tmp_path / f"gradients{rank}")
+        for (name, one), other in zip(embedders[0].named_parameters(), embedders[1].parameters()):
+            if one.requires_grad:
+                assert_close(found.pop(name), (one.grad + other.grad) / 2, name=name)
+        assert not found
+
+
+def _train_step(rank: int, files: dict[str, str], settings: dict[str, Any], folder: str) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    torch.manual_seed(5)
+    embedder = DropInElmoTokenEmbedder(**files, **settings)
+    parallel = torch.nn.parallel.DistributedDataParallel(embedder)
+    parallel((IDS[:2], IDS[2:])[rank]).pow(2).sum().backward()
+    gradients = {
+        name: parameter.grad
+        for name, parameter in embedder.named_parameters()
+        if parameter.requires_grad
+    }
+    torch.save(gradients, f"{folder}/gradients{rank}")
+    distributed.destroy_process_group()
+
+
 def test_another_module_is_taken_as_allennlp_takes_it(files: dict[str, str]) -> None:
     module = DropInElmo(**files, num_output_representations=1)._elmo_lstm
     ours = DropInElmo(None, None, 1, module=module, dropout=0.0)
@@ -264,13 +311,13 @@ def test_a_cached_vocabulary_gives_the_same_numbers(
         assert_close(ours.eval()(ids, word_inputs), expected)
 
 
-def test_word_inputs_without_a_vocabulary_are_passed_over(
+def test_word_inputs_without_a_vocabulary_are_ignored(
     files: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     ours = DropInElmoTokenEmbedder(**files).eval()
     assert torch.equal(ours(IDS, torch.ones(3, 5, dtype=torch.int64)), ours(IDS))
     (warning,) = warnings_of_ours(caplog)
-    assert "word_inputs are passed over" in warning
+    assert "word_inputs are ignored" in warning
 
 
 def test_copies_and_moves_keep_what_computes_and_what_is_named_together(
@@ -522,10 +569,3 @@ def test_weights_that_an_archive_has_not_are_read_at_the_first_call(
     remove(files, "options_file")
     with pytest.raises(ConfigurationError, match=r"ELMos of one architecture.*found 0"):
         load_archive(hiding)
-
-
-def test_the_log_says_nothing_where_nothing_is_assumed(
-    files: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    DropInElmoTokenEmbedder(**files)
-    assert warnings_of_ours(caplog) == []

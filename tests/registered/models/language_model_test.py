@@ -1,4 +1,4 @@
-"""Tests of registered/language_model.py, registered/softmax.py and registered/perplexity.py."""
+"""Tests of the model elmo_language_model, its softmaxes and its perplexity."""
 
 import copy
 import math
@@ -17,6 +17,7 @@ from allennlp.data.data_loaders import MultiProcessDataLoader
 from allennlp.evaluation import SimpleEvaluator
 from allennlp.models import Model
 from allennlp.models.archival import load_archive
+from allennlp.nn.util import move_to_device
 
 from elmo_components.pretraining.softmax import (
     AdaptiveSoftmax,
@@ -263,9 +264,46 @@ def test_each_kind_of_softmax_trains_and_is_evaluated(
     # twice, since the character encoder keeps words' vectors
     first, second = (SimpleEvaluator()(model, loader(corpus, vocab, 4)) for _ in range(2))
     assert first == second
-    model._light = False
-    exact = SimpleEvaluator()(model, loader(corpus, vocab, 4))
-    assert first["perplexity"] == pytest.approx(exact["perplexity"], rel=0.01)
+    exact = make(vocab, softmax=softmax, dropout=0.1)
+    exact.load_state_dict(model.state_dict())
+    # evaluation is float32's
+    assert first == SimpleEvaluator()(exact, loader(corpus, vocab, 4))
+
+
+def trained_dtype(model: ElmoLanguageModel, batch: dict[str, Any], device: str) -> torch.dtype:
+    """Returns the dtype of a product in the middle of a training step."""
+    found = []
+    softmax = model.language_model.softmax
+    handle = softmax.register_forward_pre_hook(
+        lambda *_: found.append(torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device))
+    )
+    model.to(device).train()(**move_to_device(batch, torch.device(device)))
+    handle.remove()
+    return found[0].dtype
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ],
+)
+def test_bfloat16_trains_with_products_of_bfloat16(
+    device: str, corpus: str, vocab: Vocabulary
+) -> None:
+    (batch,) = loader(corpus, vocab, 11)
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        assert trained_dtype(make(vocab, precision=precision), batch, device) == dtype
+    # the trainer's `use_amp` stays in force
+    with torch.autocast(device, dtype=torch.bfloat16):
+        assert trained_dtype(make(vocab), batch, device) == torch.bfloat16
 
 
 @pytest.mark.parametrize("packing", ["sentences", "streams"])
@@ -319,13 +357,15 @@ def test_a_batch_of_another_size_than_the_streams_is_an_error(
 ) -> None:
     settings = {"packing": "streams", "num_streams": 4, "unroll_steps": 2}
     for size, found in ((8, "[0, 1, 2, 3, 0, 1, 2, 3]"), (3, "[3, 0, 1]"), (2, "[2, 3]")):
-        with pytest.raises(ConfigurationError, match=re.escape(f"found {found}. The data loader")):
+        with pytest.raises(
+            ConfigurationError, match=re.escape(f"found {found}. Set the data loader")
+        ):
             SimpleEvaluator()(make(vocab), loader(corpus, vocab, size, **settings))
     # where no stream is known, the number of rows still is
     batch = next(iter(loader(corpus, vocab, 4, **settings)))
     batch.pop("stream")
     model = make(vocab)
-    with pytest.raises(ConfigurationError, match="which had 0 rows and not 4"):
+    with pytest.raises(ConfigurationError, match="4 rows continues one of 0 rows"):
         model(**{**batch, "continues": torch.ones(4, dtype=torch.bool)})
 
 
@@ -335,13 +375,13 @@ def test_a_batch_of_another_size_than_the_streams_is_an_error(
         ({"precision": "float16"}, "must be one of float32, bfloat16; found 'float16'"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; found 1.0"),
         ({"architecture": {**ARCHITECTURE, "lstm": {}}}, "lstm.projection_dim is missing"),
-        ({"target_namespace": "words"}, "no words in the namespace 'words'; .* elmo-vocabulary"),
+        ({"target_namespace": "words"}, "no words in the namespace 'words'.* elmo-vocabulary"),
         ({"softmax": {"type": "sampled"}}, "below the 9 words of the vocabulary; found 8192"),
         (
             {"softmax": {"type": "sampled", "num_samples": 4, "tied": True, "sparse": True}},
             "tied weights has no sparse gradients",
         ),
-        ({"softmax": {"type": "adaptive", "cutoffs": [9]}}, "adaptive softmax cannot be made"),
+        ({"softmax": {"type": "adaptive", "cutoffs": [9]}}, "adaptive softmax cannot be built"),
     ],
 )
 def test_what_cannot_be_is_an_error(

@@ -1,4 +1,4 @@
-"""Tests of registered/bleu.py against the package's own function for a whole corpus."""
+"""Tests of the metric sacrebleu against the package's own function for a whole corpus."""
 
 import sys
 from pathlib import Path
@@ -108,19 +108,23 @@ def test_without_the_package_the_error_says_what_to_install(
         bleu()
 
 
-def test_processes_of_distributed_training_have_one_figure(tmp_path: Path) -> None:
-    start_processes(_score_a_half, args=(str(tmp_path),), nprocs=2, start_method="fork")
+def test_processes_with_batches_of_different_sizes_have_the_figure_of_all_texts(
+    tmp_path: Path,
+) -> None:
+    start_processes(_score_a_part, args=(str(tmp_path),), nprocs=2, start_method="fork")
     expected = corpus_bleu(TRANSLATIONS, [REFERENCES]).score
     for rank in range(2):
         assert float((tmp_path / str(rank)).read_text()) == pytest.approx(expected, abs=1e-9)
 
 
-def _score_a_half(rank: int, folder: str) -> None:
-    """Scores every other text in one of two processes."""
+def _score_a_part(rank: int, folder: str) -> None:
+    """Scores some of the texts in one of two processes."""
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
     )
     metric = bleu()
-    metric(TRANSLATIONS[rank::2], REFERENCES[rank::2])
+    # batches of 1 and 4 texts in one process, of 1 and none in the other
+    for first, last in ((0, 1), (2, 6)) if rank == 0 else ((1, 2), (2, 2)):
+        metric(TRANSLATIONS[first:last], REFERENCES[first:last])
     Path(folder, str(rank)).write_text(repr(metric.get_metric()["BLEU"]))
     distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Tests of registered/parallel_reader.py."""
+"""Tests of the reader elmo_parallel."""
 
 import gzip
 from collections import defaultdict
@@ -97,12 +97,12 @@ def test_a_path_without_a_part_is_the_whole_file(pairs: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "path", "settings", "message"),
     [
-        ("one\n", "", {}, r"line 1: there must be a column 1.*found \['one'\]"),
-        ("one\ttwo\n", "", {"split_column": 2}, "must be a column 2"),
+        ("one\n", "", {}, r"line 1: there is no column 1.*found \['one'\]"),
+        ("one\ttwo\n", "", {"split_column": 2}, "no column 2"),
         ("one\ttwo\n", "#valid", {"split_column": 0}, "found 'valid'"),
         ("\n", "", {}, "column 1"),
-        (" \t \n", "", {}, "holds no pair"),
-        ("", "", {}, "holds no pair"),
+        (" \t \n", "", {}, "has no pair"),
+        ("", "", {}, "has no pair"),
     ],
 )
 def test_what_is_no_file_of_pairs_is_an_error(

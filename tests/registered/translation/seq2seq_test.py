@@ -1,4 +1,4 @@
-"""Tests of registered/seq2seq.py and of the beam search that it makes, on tiny random models."""
+"""Tests of the model elmo_seq2seq and its beam search, on tiny random models."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def reader() -> DatasetReader:
     return DatasetReader.from_params(Params({"type": "elmo_parallel"}))
 
 
-def seq2seq(vocabulary: Vocabulary, **settings: Any) -> TextSeq2Seq:
+def seq2seq(vocabulary: Vocabulary, *, draw: bool = True, **settings: Any) -> TextSeq2Seq:
     """A tiny model; `settings` are those of the model or, under "beam_search", of the search."""
     search = {"max_steps": 4, "beam_size": 2, **settings.pop("beam_search", {})}
     model = Model.from_params(
@@ -61,7 +61,7 @@ def seq2seq(vocabulary: Vocabulary, **settings: Any) -> TextSeq2Seq:
         ),
         vocab=vocabulary,
     )
-    for parameter in model.parameters():
+    for parameter in model.parameters() if draw else []:
         # far from uniform, so that what is likely first need not be likely in the end
         torch.nn.init.normal_(parameter)
     return model.eval()
@@ -207,6 +207,28 @@ def test_training_searches_nothing_and_measures_no_text(
     assert set(model(**tensors)) == {"loss"} and model.get_metrics() == {}
     # dropout is at work, in training alone
     assert model(**tensors)["loss"] != model(**tensors)["loss"]
+
+
+def test_parameters_of_composed_seq2seq_take_effect(vocabulary: Vocabulary) -> None:
+    embedder = {"type": "embedding", "embedding_dim": 5, "vocab_namespace": "target_tokens"}
+    model = seq2seq(
+        vocabulary,
+        source_text_embedder={"token_embedders": {"tokens": embedder}},
+        encoder={"type": "lstm", "input_size": 5, "hidden_size": 3, "bidirectional": True},
+        tied_source_embedder_key="tokens",
+        initializer={"regexes": [["_encoder.*bias.*", {"type": "constant", "val": 7.0}]]},
+        regularizer={"regexes": [["_encoder.*bias.*", {"type": "l2", "alpha": 1.0}]]},
+        draw=False,
+    )
+    assert model._source_text_embedder.token_embedder_tokens is model._decoder.target_embedder
+    biases = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if "_encoder" in name and "bias" in name
+    ]
+    assert biases and all(bool((bias == 7.0).all()) for bias in biases)
+    penalty = sum(49.0 * bias.numel() for bias in biases)
+    assert float(model.get_regularization_penalty()) == pytest.approx(penalty)
 
 
 def test_a_batch_translates_each_sentence_as_if_alone(

@@ -1,0 +1,388 @@
+"""A callback that resumes a killed training exactly."""
+
+import os
+import random
+from collections.abc import Iterator
+from itertools import count, repeat
+from typing import Any, Callable, Optional
+
+import numpy
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import dump_metrics
+from allennlp.data import DataLoader, TensorDict, Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.training.callbacks import ConfidenceChecksCallback, TrainerCallback
+from allennlp.training.gradient_descent_trainer import GradientDescentTrainer
+from allennlp.training.metrics import Metric
+
+__all__ = ["ElmoResume"]
+
+PLAIN = (bool, int, float, str, type(None))
+
+
+@TrainerCallback.register("elmo_resume")
+class ElmoResume(TrainerCallback):
+    """
+    Makes `allennlp train --recover` continue a killed training exactly: the same batches, losses,
+    learning rates and metrics as without the kill.
+
+    By itself AllenNLP reads all batches again to skip the trained ones, and restores neither the
+    random states nor the number of batches, which sets the learning rate. This callback skips
+    finished epochs without reading, and reads without training only the batches since the data
+    loader's last pass began. It restores the states of torch's, numpy's and Python's generators,
+    the number of batches, the scale of `use_amp`, and the sums of the epoch's metrics (but for
+    "reg_loss", a regularizer's).
+
+    What it needs:
+
+    * the data loader "multiprocess", AllenNLP's default, with at most one worker: several workers'
+      batches come in no fixed order;
+    * one process: a checkpoint holds the callbacks of the first process only;
+    * a reader whose passes are all the same, or one that counts them in an attribute `epoch`, as
+      `elmo_corpus` does;
+    * a model whose state between batches is in its `state_dict` and its `Metric`s. One with more
+      has methods `carried`, which returns that state in plain values and tensors, and `carry`,
+      which restores it, as `ElmoLanguageModel` has.
+
+    With `checkpointer: {type: "elmo_checkpointer"}` a training may also be killed while it writes a
+    checkpoint. `run_confidence_checks` may stay on: AllenNLP ends these checks with the first batch
+    of the first epoch, so a resumed training goes without them.
+
+    Registered as a `TrainerCallback` with name "elmo_resume".
+
+    # Raises
+
+    `ConfigurationError`, when training starts, for another data loader, several workers, and
+    distributed training.
+    """
+
+    def __init__(self, serialization_dir: str) -> None:
+        super().__init__(serialization_dir)
+        # the checkpoint's, in a resumed training
+        self._checkpoint: Optional[dict[str, Any]] = None
+        # the epoch in which the training resumed, whose loss AllenNLP sums from there only
+        self._resumed_epoch: Optional[int] = None
+        self._loss = 0.0
+
+    def on_start(
+        self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
+    ) -> None:
+        """Replaces the trainer's data loader by one that knows its position."""
+        super().on_start(trainer, is_primary, **kwargs)
+        if trainer._distributed:
+            raise ConfigurationError(
+                "elmo_resume does not support distributed training. Remove it from the callbacks"
+            )
+        if not isinstance(trainer.data_loader, MultiProcessDataLoader):
+            raise ConfigurationError(
+                "elmo_resume needs the data loader multiprocess; "
+                f"found {type(trainer.data_loader).__name__}"
+            )
+        loader: Any = trainer.data_loader
+        num_workers: int = loader.num_workers
+        if num_workers > 1:
+            raise ConfigurationError(
+                f"elmo_resume needs at most one data-loader worker; found num_workers {num_workers}"
+            )
+        self._batches = _Batches(loader, trainer.cuda_device)
+        trainer.data_loader = self._batches
+        if self._checkpoint is not None:
+            _remove_confidence_checks(trainer)
+            self._batches.go_to(
+                self._checkpoint["place"],
+                finished_epochs=trainer._start_after_epochs_completed,
+                on_arrival=self._restore,
+            )
+            if trainer._start_after_batches_in_epoch_completed > 0:
+                self._resumed_epoch = trainer._start_after_epochs_completed
+
+    def on_batch(
+        self,
+        trainer: GradientDescentTrainer,
+        batch_inputs: list[TensorDict],
+        batch_outputs: list[dict[str, Any]],
+        batch_metrics: dict[str, Any],
+        epoch: int,
+        batch_number: int,
+        is_training: bool,
+        is_primary: bool = True,
+        batch_grad_norm: Optional[float] = None,
+        **kwargs: Any,
+    ) -> None:
+        """Sums the epoch's loss, including the batches before a resumption."""
+        if is_training:
+            self._loss = batch_metrics["batch_loss"] + (self._loss if batch_number > 1 else 0.0)
+            batch_metrics["loss"] = self._loss / batch_number
+
+    def on_epoch(
+        self,
+        trainer: GradientDescentTrainer,
+        metrics: dict[str, Any],
+        epoch: int,
+        is_primary: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Corrects the loss of the epoch in which the training resumed, in its file too."""
+        if epoch == self._resumed_epoch:
+            metrics["training_loss"] = self._loss / trainer._batches_in_epoch_completed
+            path = os.path.join(self.serialization_dir, f"metrics_epoch_{epoch}.json")
+            dump_metrics(path, metrics)
+
+    def on_end(
+        self,
+        trainer: GradientDescentTrainer,
+        metrics: Optional[dict[str, Any]] = None,
+        epoch: Optional[int] = None,
+        is_primary: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Gives the trainer its own data loader back."""
+        trainer.data_loader = self._batches.loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns plain values and tensors only, which `torch.load` reads by default."""
+        trainer = self.trainer
+        assert trainer is not None
+        carried = getattr(trainer.model, "carried", None)
+        return {
+            "place": self._batches.place(),
+            "random": _random_states(trainer.cuda_device),
+            "total_batches": trainer._total_batches_completed,
+            "loss": self._loss,
+            "model": None if carried is None else carried(),
+            "metrics": {
+                name: _state_of(metric) for name, metric in _metrics(trainer.model).items()
+            },
+            "scaler": {} if trainer._scaler is None else trainer._scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Stores the state, which is restored when the data loader reaches its position."""
+        self._checkpoint = state_dict
+
+    def _restore(self) -> None:
+        trainer, checkpoint = self.trainer, self._checkpoint
+        assert trainer is not None and checkpoint is not None
+        trainer._total_batches_completed = checkpoint["total_batches"]
+        # else an epoch that was killed after its last batch would have no metrics
+        trainer._start_after_batches_in_epoch_completed = 0
+        self._loss = checkpoint["loss"]
+        if checkpoint["model"] is not None:
+            model: Any = trainer.model
+            model.carry(checkpoint["model"])
+        metrics = _metrics(trainer.model)
+        for name, state in checkpoint["metrics"].items():
+            _set_state(metrics[name], state)
+        if trainer._scaler is not None:
+            trainer._scaler.load_state_dict(checkpoint["scaler"])
+        _set_random_states(checkpoint["random"])
+
+
+class _Batches(DataLoader):
+    """
+    A loader's batches in the trainer's epochs, from a position that can be saved and restored.
+
+    A loader makes one pass after another over the data. Without `batches_per_epoch` an epoch is a
+    pass; with it, an epoch begins where the last one ended.
+
+    # Parameters
+
+    loader : `MultiProcessDataLoader`
+        The configured loader.
+    device : `torch.device`
+        The device on which the model is trained.
+    """
+
+    def __init__(self, loader: Any, device: torch.device) -> None:
+        self.loader = loader
+        self._device = device
+        # the current pass, its start, and the number of batches taken from it
+        self._pass: Optional[Iterator[TensorDict]] = None
+        self._start: dict[str, Any] = {}
+        self._taken = 0
+        # the number of batches in this epoch so far
+        self._given = 0
+        self._finished_epochs = 0
+        self._destination: Optional[dict[str, Any]] = None
+        self._on_arrival: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        # some samplers draw random numbers to count batches
+        state = random.getstate()
+        try:
+            return len(self.loader)
+        finally:
+            random.setstate(state)
+
+    def __iter__(self) -> Iterator[TensorDict]:
+        if self._finished_epochs > 0:
+            self._finished_epochs -= 1
+            return
+        if self._destination is not None:
+            self._given = self._destination["given"]
+            # in place of the trained batches, which the trainer skips
+            yield from repeat({}, self._given)
+            self._reach(self._destination)
+            self._destination = None
+        number = self.loader.batches_per_epoch
+        for _ in count() if number is None else range(number - self._given):
+            batch = self._next()
+            if batch is None and number is None:
+                break
+            batch = batch or self._next()
+            if batch is None:
+                raise ConfigurationError(f"There is no batch in {self.loader.data_path!r}")
+            self._given += 1
+            yield batch
+        self._given = 0
+
+    def place(self) -> dict[str, Any]:
+        """Returns the position of the next batch, in plain values and tensors."""
+        if self._pass is None:
+            return {**self._here(), "taken": 0, "given": self._given}
+        return {**self._start, "taken": self._taken, "given": self._given}
+
+    def go_to(
+        self, place: dict[str, Any], *, finished_epochs: int, on_arrival: Callable[[], None]
+    ) -> None:
+        """
+        Makes the next `finished_epochs` epochs empty and starts the one after them at `place`,
+        where it calls `on_arrival` before the next batch is made.
+        """
+        self._destination = place
+        self._finished_epochs = finished_epochs
+        self._on_arrival = on_arrival
+
+    def _reach(self, place: dict[str, Any]) -> None:
+        if place["epoch"] is not None:
+            self.loader.reader.epoch = place["epoch"]
+        _set_random_states(place["random"])
+        for number in range(place["taken"]):
+            if self._next() is None:
+                raise ConfigurationError(
+                    f"The data at {self.loader.data_path!r} changed since the training began: "
+                    f"{place['taken']} batches were trained; found {number}"
+                )
+        self._on_arrival()
+
+    def _next(self) -> Optional[TensorDict]:
+        """Returns the next batch of the pass; `None` at its end, before a new one begins."""
+        if self._pass is None:
+            self._start, self._taken = self._here(), 0
+            self._pass = self.loader._iter_batches()
+        batch = next(self._pass, None)
+        if batch is None:
+            self._pass = None
+        self._taken += 1
+        return batch
+
+    def _here(self) -> dict[str, Any]:
+        epoch = getattr(self.loader.reader, "epoch", None)
+        return {"epoch": epoch, "random": _random_states(self._device)}
+
+
+def _remove_confidence_checks(trainer: GradientDescentTrainer) -> None:
+    for callback in trainer._callbacks[:]:
+        if isinstance(callback, ConfidenceChecksCallback):
+            trainer._callbacks.remove(callback)
+            # its hooks, if it started before this callback
+            if hasattr(callback, "_verification"):
+                callback._verification.destroy_hooks()
+
+
+def _metrics(model: torch.nn.Module) -> dict[str, Any]:
+    """Returns the metrics among the attributes of a model's modules, and their parts, by name."""
+    found: dict[str, Any] = {}
+
+    def search(name: str, value: Any, in_metric: bool) -> None:
+        if isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        if isinstance(value, dict):
+            for key, part in value.items():
+                search(f"{name}.{key}", part, in_metric)
+        elif isinstance(value, Metric) or (in_metric and _is_record(value)):
+            if any(value is other for other in found.values()):
+                return
+            found[name] = value
+            for key, part in vars(value).items():
+                search(f"{name}.{key}", part, True)
+
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            # modules are searched by themselves
+            if key != "_modules":
+                search(f"{name}.{key}", value, False)
+    return found
+
+
+def _is_record(value: Any) -> bool:
+    """Returns whether an object may have numbers of a metric, as a coreference scorer does."""
+    others = (torch.Tensor, torch.nn.Module, Vocabulary, type)
+    return hasattr(value, "__dict__") and not callable(value) and not isinstance(value, others)
+
+
+def _state_of(metric: Any) -> dict[str, Any]:
+    """Returns those of a metric's attributes that are plain, or made of plain values."""
+    found = {}
+    for name, value in vars(metric).items():
+        try:
+            found[name] = _plain(value)
+        except TypeError:
+            # a metric's settings, such as a function
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, set)):
+        return [_plain(part) for part in value]
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in value)
+    if isinstance(value, (numpy.generic, numpy.ndarray)):
+        return value.tolist()
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, PLAIN):
+        return value
+    raise TypeError
+
+
+def _set_state(metric: Any, state: dict[str, Any]) -> None:
+    values = vars(metric)
+    for name, value in state.items():
+        current = values.get(name)
+        if isinstance(current, dict):
+            # in place, as it may be a `defaultdict`
+            current.clear()
+            current.update(value)
+        elif isinstance(current, numpy.ndarray):
+            values[name] = numpy.array(value, dtype=current.dtype)
+        elif isinstance(current, set):
+            values[name] = set(value)
+        else:
+            values[name] = value
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    kind, key, *rest = numpy.random.get_state()
+    assert isinstance(key, numpy.ndarray)
+    states = {
+        "python": random.getstate(),
+        "numpy": (kind, key.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    numpy.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states:
+        # the trainer's device is the current one
+        torch.cuda.set_rng_state(states["cuda"])
