@@ -29,11 +29,15 @@ class Prediction(NamedTuple):
         (2, batch, time), each target's, without gradients; 0 past a row's length.
     state : `LstmState`
         The LSTMs' after each row's last input.
+    layers : `list[torch.Tensor]`
+        (2, batch, time, hidden_size), each: the character encoder's output, then each LSTM
+        layer's, in the order in which each direction reads.
     """
 
     loss: torch.Tensor
     token_losses: torch.Tensor
     state: LstmState
+    layers: list[torch.Tensor]
 
 
 class LanguageModel(nn.Module):
@@ -86,11 +90,9 @@ class LanguageModel(nn.Module):
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
         # (2, batch, time, hidden_size), of autocast's type within it
         vectors = self.bilm.char_cnn(character_ids)
+        vectors = vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype)
         layers, state = self.bilm.lstm.directions(
-            vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype),
-            lengths,
-            state,
-            input_dropout=self.dropout,
+            vectors, lengths, state, input_dropout=self.dropout
         )
         # (2, tokens, hidden_size), (2, tokens)
         hidden, words = layers[-1][:, mask], targets[:, mask]
@@ -99,7 +101,7 @@ class LanguageModel(nn.Module):
         # (2, batch, time)
         token_losses = torch.zeros_like(targets, dtype=losses.dtype)
         token_losses[:, mask] = losses.view_as(words)
-        return Prediction(loss, token_losses, state)
+        return Prediction(loss, token_losses, state, [vectors, *layers])
 
     def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
         """

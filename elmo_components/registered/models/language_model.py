@@ -17,6 +17,7 @@ from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.registered.models.softmax import Full, NextWordSoftmax, Sampled
+from elmo_components.registered.models.teachers import Teacher
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
 __all__ = ["ElmoLanguageModel"]
@@ -58,6 +59,9 @@ class ElmoLanguageModel(Model):
         See `ElmoLstm`.
     target_namespace : `str`
         As the reader's.
+    teacher : `Optional[Teacher]`
+        What the biLM learns from beside its own loss, in training; the reader must have its
+        `teacher_indexer`. `None` for the biLM's loss alone.
 
     # Raises
 
@@ -76,6 +80,7 @@ class ElmoLanguageModel(Model):
         precision: str = "float32",
         recompute_gates: bool = False,
         target_namespace: str = "vocab",
+        teacher: Optional[Teacher] = None,
         initializer: Optional[InitializerApplicator] = None,
         regularizer: Optional[RegularizerApplicator] = None,
     ) -> None:
@@ -97,6 +102,7 @@ class ElmoLanguageModel(Model):
             word_ids = CharacterMapper.of(config.char_cnn).batch_ids([words])[0]
             built = (softmax or Full()).build(bilm.char_cnn, config.lstm.hidden_size, word_ids)
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
+            self.distillation = None if teacher is None else teacher.distillation(config)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         if pretrained_file is not None:
@@ -106,6 +112,9 @@ class ElmoLanguageModel(Model):
         # what the next batch of `elmo_corpus`'s streams goes on from, in training and, under False,
         # in evaluation, which may come between
         self._states: dict[bool, LstmState] = {}
+        self._teacher = teacher
+        # float64, (2,): the sum of the teacher's losses since the last reset, and of how many words
+        self._teacher_totals = torch.zeros(2, dtype=torch.float64)
         self._light = precision == "bfloat16"
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
@@ -123,6 +132,7 @@ class ElmoLanguageModel(Model):
         backward_targets: TextFieldTensors,
         stream: Optional[torch.Tensor] = None,
         continues: Optional[torch.Tensor] = None,
+        teacher_inputs: Optional[TextFieldTensors] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -136,12 +146,15 @@ class ElmoLanguageModel(Model):
         continues : `Optional[torch.Tensor]`
             bool, (batch,): which rows go on from where the same row of the last batch ended, in
             training and in evaluation each. `None` for none, and nothing is kept.
+        teacher_inputs : `Optional[TextFieldTensors]`
+            The sentences' words, for a teacher. Evaluation ignores them.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
-            "loss", the mean of -log p over both directions' targets, in nats; "token_losses",
-            (batch, time, 2), each target's.
+            "loss", the mean of -log p over both directions' targets, in nats, to which training
+            adds the weighted mean of the teacher's losses; "token_losses", (batch, time, 2), -log p
+            of each target.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
@@ -154,21 +167,30 @@ class ElmoLanguageModel(Model):
         words = torch.stack([_only(targets), _only(backward_targets)])
         # (batch, time)
         mask = (character_ids[0] > 0).any(dim=-1)
+        lengths = mask.sum(dim=1)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._light and self.training):
-            prediction = self.language_model(
-                character_ids, words, mask.sum(dim=1), self._state(continues)
-            )
+            prediction = self.language_model(character_ids, words, lengths, self._state(continues))
+            teacher_loss = self._teacher_loss(prediction.layers, lengths, teacher_inputs)
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
         return {
-            "loss": prediction.loss / (2 * mask.sum()).clamp(min=1),
+            "loss": prediction.loss / (2 * mask.sum()).clamp(min=1) + teacher_loss,
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        """Returns `BidirectionalPerplexity`'s metrics since the last reset."""
-        return self._perplexity.get_metric(reset)
+        """
+        Returns `BidirectionalPerplexity`'s metrics since the last reset, and "teacher_loss", the
+        mean of the teacher's losses, unweighted, if there were any.
+        """
+        metrics = self._perplexity.get_metric(reset)
+        total, number = self._teacher_totals.tolist()
+        if number > 0:
+            metrics["teacher_loss"] = total / number
+        if reset:
+            self._teacher_totals.zero_()
+        return metrics
 
     def to_checkpoint(self) -> Checkpoint:
         """See `LanguageModel.to_checkpoint`."""
@@ -183,6 +205,7 @@ class ElmoLanguageModel(Model):
         return {
             "streams": None if streams is None else tuple(streams),
             "totals": self._perplexity.totals.clone(),
+            "teacher_totals": self._teacher_totals.clone(),
         }
 
     def carry(self, carried: dict[str, Any]) -> None:
@@ -191,6 +214,32 @@ class ElmoLanguageModel(Model):
             device = next(self.parameters()).device
             self._states[True] = LstmState(*(part.to(device) for part in carried["streams"]))
         self._perplexity.totals = carried["totals"].clone()
+        # trainings from before there were teachers have none
+        if "teacher_totals" in carried:
+            self._teacher_totals = carried["teacher_totals"].clone()
+
+    def _teacher_loss(
+        self,
+        layers: list[torch.Tensor],
+        lengths: torch.Tensor,
+        inputs: Optional[TextFieldTensors],
+    ) -> torch.Tensor:
+        """Returns the weighted mean of the teacher's losses, and counts them; 0 in evaluation."""
+        if self._teacher is None or self.distillation is None or not self.training:
+            return lengths.new_zeros((), dtype=torch.float32)
+        if inputs is None:
+            raise ConfigurationError(
+                "A language model with a teacher must be given teacher_inputs in training; give "
+                "the reader elmo_corpus the teacher's teacher_indexer"
+            )
+        weight = self.distillation.weight
+        self.distillation.steps += 1
+        if weight == 0.0:
+            # distributed training wants a gradient of every parameter
+            return sum(parameter.sum() for parameter in self.distillation.parameters()) * 0.0
+        losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
+        self._teacher_totals += torch.tensor([float(losses.detach().sum()), len(losses)])
+        return weight * losses.sum() / max(1, len(losses))
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
         if continues is None or not bool(continues.any()):
