@@ -10,7 +10,7 @@ import torch
 from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenizer
-from allennlp.data.fields import TensorField, TextField
+from allennlp.data.fields import Field, TensorField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
@@ -282,7 +282,9 @@ class CorpusReader(DatasetReader):
     def _instance(self, steps: Sequence[Step]) -> Instance:
         columns = zip(*steps) if steps else ((), (), (), ())
         names = (name for pair in zip(INPUTS, TARGETS) for name in pair)
-        fields = {name: TextField(list(column)) for name, column in zip(names, columns)}
+        fields: dict[str, Field] = {
+            name: TextField(list(column)) for name, column in zip(names, columns)
+        }
         if self._teacher_indexer is not None:
             fields[TEACHER] = TextField([step[0] for step in steps[1:]])
         return Instance(fields)

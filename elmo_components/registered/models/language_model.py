@@ -236,7 +236,8 @@ class ElmoLanguageModel(Model):
         self.distillation.steps += 1
         if weight == 0.0:
             # distributed training wants a gradient of every parameter
-            return sum(parameter.sum() for parameter in self.distillation.parameters()) * 0.0
+            sums = [parameter.sum() for parameter in self.distillation.parameters()]
+            return torch.stack(sums).sum() * 0.0
         losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
         self._teacher_totals += torch.tensor([float(losses.detach().sum()), len(losses)])
         return weight * losses.sum() / max(1, len(losses))

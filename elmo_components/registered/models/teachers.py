@@ -16,6 +16,12 @@ from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 
 __all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher"]
 
+NO_WEIGHTS = (
+    "The teacher has no pretrained_file, which AllenNLP drops when it loads an archive. To train "
+    "further, use the configuration of the training, with the archive as the model's "
+    "pretrained_file"
+)
+
 
 class Teacher(Registrable):
     """
@@ -103,7 +109,10 @@ class EmbedderTeacher(Teacher):
         self._lazy_embedder = embedder
 
     def _build(self) -> TokenEmbedder:
-        return self._lazy_embedder.construct()
+        embedder = self._lazy_embedder.construct()
+        if isinstance(embedder, ElmoEmbedder) and embedder._is_random:
+            raise ConfigurationError(NO_WEIGHTS)
+        return embedder
 
 
 @Teacher.register("elmo")
@@ -134,10 +143,6 @@ class ElmoTeacher(Teacher):
 
     def _build(self) -> TokenEmbedder:
         if self._pretrained_file is None:
-            raise ConfigurationError(
-                "The teacher has no pretrained_file, which AllenNLP drops when it loads an "
-                "archive. To train on, give the configuration of the training and the archive's "
-                "weights as pretrained_file of the model"
-            )
+            raise ConfigurationError(NO_WEIGHTS)
         options = checkpoints.load(self._pretrained_file).config.to_options()
         return ElmoEmbedder(options, pretrained_file=self._pretrained_file)

@@ -206,8 +206,14 @@ def metrics_of(path: Path) -> dict[str, Any]:
 
 
 STREAMS = {"type": "elmo_corpus", "packing": "streams", "num_streams": 4, "unroll_steps": 8}
+TINY = Path(__file__).parents[3] / "fixtures" / "models" / "tiny"
+TEACHER = {"type": "elmo", "pretrained_file": str(TINY), "size": 16, "decay_steps": 30}
 VARIANTS: dict[str, dict[str, Any]] = {
     "sentences": {},
+    "teacher": {
+        "dataset_reader": {"teacher_indexer": {"type": "elmo_character_ids"}},
+        "model": {"teacher": TEACHER},
+    },
     # all instances are in memory, and counting the batches draws random numbers
     "in memory": {
         "dataset_reader": {"shuffle_seed": None},
@@ -244,6 +250,7 @@ LAST = -1
         # are trained; when it has ended; after the checkpoint of that; later in an epoch
         ("sentences", 1, [(0, 2), (0, 5), (0, LAST), (1, None), (2, 1), (2, 5)]),
         ("in memory", 1, [(1, 5), (2, 1)]),
+        ("teacher", 1, [(0, 2), (1, 5)]),
         ("streams", 1, [(0, 5), (1, LAST)]),
         ("streams, parted", 2, [(1, 5), (1, LAST), (2, 1)]),
     ],
