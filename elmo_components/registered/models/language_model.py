@@ -8,6 +8,7 @@ from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
 from allennlp.nn import InitializerApplicator, RegularizerApplicator
+from allennlp.nn.util import dist_reduce_sum
 
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
@@ -239,7 +240,9 @@ class ElmoLanguageModel(Model):
             sums = [parameter.sum() for parameter in self.distillation.parameters()]
             return torch.stack(sums).sum() * 0.0
         losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
-        self._teacher_totals += torch.tensor([float(losses.detach().sum()), len(losses)])
+        # (2,)
+        totals = torch.stack([losses.sum(), losses.new_tensor(len(losses))]).detach().double()
+        self._teacher_totals += dist_reduce_sum(totals).cpu()
         return weight * losses.sum() / max(1, len(losses))
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
