@@ -122,7 +122,7 @@ def test_a_file_is_embedded(checkout: Path) -> None:
 
 def test_pre_training_runs_as_it_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkout)
-    names = iter(["own.jsonnet", "adapted.jsonnet", "letters.jsonnet"])
+    names = iter(["own.jsonnet", "adapted.jsonnet", "distilled.jsonnet", "letters.jsonnet"])
     for language, text in blocks_of(PRETRAINING):
         if language == "jsonnet":
             (checkout / next(names)).write_text(text)

@@ -111,6 +111,38 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     },
   },
 
+  // Fields of a language model's configuration that let it learn from a frozen transformer too: a
+  // name of Hugging Face's or a folder, and the size of its vectors. The target is the mean of its
+  // layers, and of a word's pieces.
+  transformer_teacher(name, size, weight): {
+    local transformer = {
+      type: 'pretrained_transformer_mismatched',
+      model_name: name,
+      max_length: 512,
+    },
+    dataset_reader+: { teacher_indexer: transformer },
+    model+: {
+      teacher: {
+        embedder: transformer { last_layer_only: false },
+        size: size,
+        weight: weight,
+      },
+    },
+  },
+
+  // The same for a frozen ELMo, of which the options say how it reads words and what size it has.
+  elmo_teacher(options, pretrained_file, weight): {
+    dataset_reader+: { teacher_indexer: $.indexers(options).elmo },
+    model+: {
+      teacher: {
+        type: 'elmo',
+        pretrained_file: pretrained_file,
+        size: $.output_size(options),
+        weight: weight,
+      },
+    },
+  },
+
   // Batches of sentences of like length.
   data_loader(batch_size): {
     batch_sampler: { type: 'bucket', batch_size: batch_size, sorting_keys: ['tokens'] },

@@ -29,11 +29,15 @@ class Prediction(NamedTuple):
         (2, batch, time), each target's loss without gradient; 0 past a row's length.
     state : `LstmState`
         The LSTMs' state after each row's last input.
+    layers : `list[torch.Tensor]`
+        (2, batch, time, hidden_size), each: the character encoder's output, then each LSTM
+        layer's, in the order in which each direction reads.
     """
 
     loss: torch.Tensor
     token_losses: torch.Tensor
     state: LstmState
+    layers: list[torch.Tensor]
 
 
 class LanguageModel(nn.Module):
@@ -85,6 +89,7 @@ class LanguageModel(nn.Module):
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
         # (2, batch, time, hidden_size)
         vectors = self.bilm.char_cnn(character_ids)
+        vectors = vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype)
         layers, state = self.bilm.lstm.directions(
             vectors, lengths, state, input_dropout=self.dropout
         )
@@ -95,7 +100,7 @@ class LanguageModel(nn.Module):
         # (2, batch, time)
         token_losses = torch.zeros_like(targets, dtype=losses.dtype)
         token_losses[:, mask] = losses.view_as(words)
-        return Prediction(loss, token_losses, state)
+        return Prediction(loss, token_losses, state, [vectors, *layers])
 
     def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
         """

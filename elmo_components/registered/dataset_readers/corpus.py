@@ -6,9 +6,10 @@ from typing import Any, Optional, Union, cast
 from zlib import crc32
 
 import torch
+from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenizer
-from allennlp.data.fields import TensorField, TextField
+from allennlp.data.fields import Field, TensorField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
@@ -21,6 +22,7 @@ __all__ = ["CorpusReader"]
 
 INPUTS = ("inputs", "backward_inputs")
 TARGETS = ("targets", "backward_targets")
+TEACHER = "teacher_inputs"
 
 # What the counts of epochs have room for.
 MAX_WORKERS = 256
@@ -87,6 +89,11 @@ class CorpusReader(DatasetReader):
         See `epoch_lines`.
     max_tokens : `Optional[int]`
         Longer sentences are cut into sentences of at most so many tokens, none of which is lost.
+    teacher_indexer : `Optional[Lazy[TokenIndexer]]`
+        How a teacher's inputs are indexed, for a language model with a `teacher`. Instances then
+        have the field "teacher_inputs": the sentence's tokens, without sentence marks. For packing
+        "sentences" only. It is built when the first instance is indexed, so that an archive can be
+        loaded where the teacher is not.
     max_instances : `Optional[int]`
         How many instances are read at most, by all processes together; `None` for all.
 
@@ -108,6 +115,7 @@ class CorpusReader(DatasetReader):
         buffer_size: int = 1 << 16,
         shards_per_epoch: Optional[int] = None,
         max_tokens: Optional[int] = None,
+        teacher_indexer: Optional[Lazy[TokenIndexer]] = None,
         max_instances: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
@@ -134,6 +142,11 @@ class CorpusReader(DatasetReader):
         ):
             if number is not None and number < 1:
                 raise ConfigurationError(f"{name} must be at least 1; found {number}")
+        if teacher_indexer is not None and packing == "streams":
+            raise ConfigurationError(
+                'teacher_indexer must not be given for packing "streams", whose instances are no '
+                "whole sentences"
+            )
         self._tokenizer = tokenizer
         self._token_indexers = token_indexers or {"elmo": ElmoCharacterIndexer()}
         self._target_indexers: dict[str, TokenIndexer] = {
@@ -145,6 +158,8 @@ class CorpusReader(DatasetReader):
         self._buffer_size = buffer_size
         self._shards_per_epoch = shards_per_epoch
         self._max_tokens = max_tokens
+        self._teacher_indexer = teacher_indexer
+        self._teacher_indexers: dict[str, TokenIndexer] = {}
         # (workers, 2): the epochs that each worker has begun, and what its corpus is. A worker
         # is a new copy of this process in each epoch, so it counts in memory that all share, and
         # in a row of its own: another may be faster.
@@ -170,6 +185,11 @@ class CorpusReader(DatasetReader):
             cast(TextField, instance[name]).token_indexers = self._token_indexers
         for name in TARGETS:
             cast(TextField, instance[name]).token_indexers = self._target_indexers
+        if self._teacher_indexer is not None:
+            self._teacher_indexers = self._teacher_indexers or {
+                "teacher": self._teacher_indexer.construct()
+            }
+            cast(TextField, instance[TEACHER]).token_indexers = self._teacher_indexers
 
     def _read(self, file_path: Union[str, Sequence[str]]) -> Iterator[Instance]:
         epoch = self._begin_epoch(file_path)
@@ -246,7 +266,12 @@ class CorpusReader(DatasetReader):
     def _instance(self, steps: Sequence[Step]) -> Instance:
         columns = zip(*steps) if steps else ((), (), (), ())
         names = (name for pair in zip(INPUTS, TARGETS) for name in pair)
-        return Instance({name: TextField(list(column)) for name, column in zip(names, columns)})
+        fields: dict[str, Field] = {
+            name: TextField(list(column)) for name, column in zip(names, columns)
+        }
+        if self._teacher_indexer is not None:
+            fields[TEACHER] = TextField([step[0] for step in steps[1:]])
+        return Instance(fields)
 
 
 def _steps(tokens: list[Token]) -> list[Step]:

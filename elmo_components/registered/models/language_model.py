@@ -11,6 +11,7 @@ from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
 from allennlp.nn import InitializerApplicator
 from allennlp.nn.util import dist_reduce_sum
+from allennlp.training.metrics import Average
 
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
@@ -21,6 +22,7 @@ from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.pretraining.softmax import AdaptiveSoftmax
 from elmo_components.registered.models.softmax import NextWordSoftmax
+from elmo_components.registered.models.teachers import Teacher
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
 __all__ = ["ElmoLanguageModel"]
@@ -60,6 +62,9 @@ class ElmoLanguageModel(Model):
         See `ElmoLstm`.
     target_namespace : `str`
         The vocabulary's namespace of the words to predict, the same as the reader's.
+    teacher : `Optional[Teacher]`
+        Gives vectors that the biLM also learns to predict in training. The reader must have the
+        teacher's `teacher_indexer`. `None` for the biLM's loss alone.
     initializer : `Optional[InitializerApplicator]`
         Sets parameters by regular expressions over their names, after `pretrained_file` is read.
     **kwargs
@@ -85,6 +90,7 @@ class ElmoLanguageModel(Model):
         precision: str = "float32",
         recompute_gates: bool = False,
         target_namespace: str = "vocab",
+        teacher: Optional[Teacher] = None,
         initializer: Optional[InitializerApplicator] = None,
         **kwargs: Any,
     ) -> None:
@@ -104,6 +110,7 @@ class ElmoLanguageModel(Model):
                 word_ids=CharacterMapper.of(config.char_cnn).batch_ids([words])[0],
             )
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
+            self.distillation = None if teacher is None else teacher.distillation(config)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         if pretrained_file is not None:
@@ -114,6 +121,8 @@ class ElmoLanguageModel(Model):
         # batch: evaluation may come between two of these
         self._states: dict[bool, LstmState] = {}
         self._precision = precision
+        self._teacher = teacher
+        self._teacher_loss_mean = Average()
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
@@ -130,6 +139,7 @@ class ElmoLanguageModel(Model):
         backward_targets: TextFieldTensors,
         stream: Optional[torch.Tensor] = None,
         continues: Optional[torch.Tensor] = None,
+        teacher_inputs: Optional[TextFieldTensors] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -143,13 +153,16 @@ class ElmoLanguageModel(Model):
         continues : `Optional[torch.Tensor]`
             bool, (batch,): which rows start from the state of the same row after the last batch, in
             training and in evaluation each. `None` for none, and no state is stored.
+        teacher_inputs : `Optional[TextFieldTensors]`
+            The sentences' words, for a teacher. Evaluation ignores them.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
-            "loss", the mean of -log p over both directions' targets, in nats; "token_losses",
-            (batch, time, 2), each target's. In distributed training the mean of the processes'
-            losses is that mean over all their targets.
+            "loss", the mean of -log p over both directions' targets, in nats, to which training
+            adds the weighted mean of the teacher's losses; "token_losses", (batch, time, 2), -log p
+            of each target. In distributed training the mean of the processes' losses is the mean
+            over all their targets and words.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
@@ -161,15 +174,15 @@ class ElmoLanguageModel(Model):
         words = torch.stack([_only(targets), _only(backward_targets)])
         # (batch, time)
         mask = (character_ids[0] > 0).any(dim=-1)
+        lengths = mask.sum(dim=1)
         with self._autocast(character_ids.device.type):
-            prediction = self.language_model(
-                character_ids, words, mask.sum(dim=1), self._state(continues)
-            )
+            prediction = self.language_model(character_ids, words, lengths, self._state(continues))
+            teacher_loss = self._teacher_loss(prediction.layers, lengths, teacher_inputs)
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
         return {
-            "loss": prediction.loss / self._divisor(mask),
+            "loss": prediction.loss / _per_process(2 * mask.sum()) + teacher_loss,
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
 
@@ -196,8 +209,14 @@ class ElmoLanguageModel(Model):
         return scores.view(*last.shape[:2], -1)
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        """Returns `BidirectionalPerplexity`'s metrics since the last reset."""
-        return self._perplexity.get_metric(reset)
+        """
+        Returns `BidirectionalPerplexity`'s metrics since the last reset, and "teacher_loss", the
+        mean over batches of the teacher's losses, unweighted, if there were any.
+        """
+        metrics = self._perplexity.get_metric(reset)
+        if self._teacher_loss_mean._count:
+            metrics["teacher_loss"] = self._teacher_loss_mean.get_metric(reset)
+        return metrics
 
     def to_checkpoint(self) -> Checkpoint:
         """See `LanguageModel.to_checkpoint`."""
@@ -220,10 +239,31 @@ class ElmoLanguageModel(Model):
             return nullcontext()
         return torch.autocast(device_type, dtype=torch.bfloat16)
 
-    def _divisor(self, mask: torch.Tensor) -> torch.Tensor:
-        # `DistributedDataParallel` takes the mean of the processes' gradients
-        processes = torch.distributed.get_world_size() if is_distributed() else 1
-        return (2 * dist_reduce_sum(mask.sum())).clamp(min=1).to(mask.device) / processes
+    def _teacher_loss(
+        self,
+        layers: list[torch.Tensor],
+        lengths: torch.Tensor,
+        inputs: Optional[TextFieldTensors],
+    ) -> torch.Tensor:
+        """Returns the weighted mean of the teacher's losses, and counts them; 0 in evaluation."""
+        if self._teacher is None or self.distillation is None or not self.training:
+            return lengths.new_zeros((), dtype=torch.float32)
+        if inputs is None:
+            raise ConfigurationError(
+                "A language model with a teacher must be given teacher_inputs in training; give "
+                "the reader elmo_corpus the teacher's teacher_indexer"
+            )
+        weight = self.distillation.weight
+        self.distillation.steps += 1
+        if weight == 0.0:
+            # distributed training wants a gradient of every parameter
+            sums = [parameter.sum() for parameter in self.distillation.parameters()]
+            return torch.stack(sums).sum() * 0.0
+        losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
+        number = _per_process(torch.tensor(len(losses), device=losses.device))
+        loss = losses.sum() / number
+        self._teacher_loss_mean(float(loss))
+        return weight * loss
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
         if continues is None or not bool(continues.any()):
@@ -263,3 +303,9 @@ def _only(tensors: TextFieldTensors) -> torch.Tensor:
     ((indexed),) = tensors.values()
     ((tensor),) = indexed.values()
     return tensor
+
+
+def _per_process(count: torch.Tensor) -> torch.Tensor:
+    """Returns the mean of a count over processes, by which `DistributedDataParallel` averages."""
+    processes = torch.distributed.get_world_size() if is_distributed() else 1
+    return dist_reduce_sum(count).clamp(min=1).to(count.device) / processes

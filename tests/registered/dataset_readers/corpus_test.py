@@ -119,6 +119,18 @@ def test_a_batch_holds_character_ids_of_inputs_and_word_ids_of_targets(
     assert batch["backward_targets"]["words"]["tokens"].tolist() == [[5, 2, 4, 1], [6, 1, 0, 0]]
 
 
+def test_a_teacher_reads_the_words_without_sentence_marks(
+    tmp_path: Path, vocab: Vocabulary
+) -> None:
+    (tmp_path / "a.txt").write_text("w1-0 unheard w1-1\nw1-2\n")
+    reader = make(teacher_indexer={"type": "single_id", "namespace": "vocab"})
+    (batch,) = loader(reader, str(tmp_path), vocab)
+    assert batch["teacher_inputs"]["teacher"]["tokens"].tolist() == [[4, 2, 5], [6, 0, 0]]
+    assert batch["inputs"]["elmo"]["elmo_tokens"].shape[:2] == (2, 4)
+    # which an archive must not need
+    make(teacher_indexer={"type": "pretrained_transformer_mismatched", "model_name": "none"})
+
+
 def test_indexers_and_namespace_may_be_chosen(corpus: str) -> None:
     reader = make(
         token_indexers={"ids": {"type": "single_id", "namespace": "input"}}, target_namespace="aim"
@@ -355,6 +367,10 @@ def test_streams_refuse_several_workers(corpus: str, vocab: Vocabulary) -> None:
         ({"max_tokens": 0}, "max_tokens must be"),
         ({"shards_per_epoch": -1}, "shards_per_epoch must be"),
         ({"shufle_seed": 1}, "shufle_seed"),
+        (
+            {"packing": "streams", "num_streams": 1, "unroll_steps": 2, "teacher_indexer": {}},
+            'teacher_indexer must not be given for packing "streams"',
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_errors(

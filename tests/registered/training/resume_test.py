@@ -8,6 +8,7 @@ import pytest
 from allennlp.common.checks import ConfigurationError
 
 from elmo_components.registered.training.resume import ElmoResume
+from tests.conftest import ROOT
 from tests.registered.training.recorded import (
     SENTENCES,
     batches,
@@ -21,8 +22,18 @@ from tests.registered.training.recorded import (
 )
 
 STREAMS = {"type": "elmo_corpus", "packing": "streams", "num_streams": 4, "unroll_steps": 8}
+TEACHER = {
+    "type": "elmo",
+    "pretrained_file": str(ROOT / "fixtures" / "models" / "tiny"),
+    "size": 16,
+    "decay_steps": 30,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "sentences": {},
+    "teacher": {
+        "dataset_reader": {"teacher_indexer": {"type": "elmo_character_ids"}},
+        "model": {"teacher": TEACHER},
+    },
     # all instances are in memory, and counting the batches draws random numbers
     "in memory": {
         "dataset_reader": {"shuffle_seed": None},
@@ -58,6 +69,7 @@ LAST = -1
         # in the first epoch, before and after its first checkpoint; when all batches of an epoch
         # are trained; when it has ended; after the checkpoint of that; later in an epoch
         ("sentences", 1, [(0, 2), (0, 5), (0, LAST), (1, None), (2, 1), (2, 5)]),
+        ("teacher", 1, [(1, 5)]),
         ("in memory", 1, [(1, 5), (2, 1)]),
         ("streams", 1, [(0, 5), (1, LAST)]),
         ("streams, parted", 2, [(1, 5), (1, LAST), (2, 1)]),

@@ -1,0 +1,125 @@
+"""Distillation: a biLM also learns to predict a frozen teacher's vectors of words."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from torch import nn
+
+from elmo_components.config import ElmoConfig
+from elmo_components.modules.scalar_mix import ScalarMix
+
+__all__ = ["LOSSES", "Distillation"]
+
+LOSSES = ("cosine", "squared_error")
+
+
+class Distillation(nn.Module):
+    """
+    A linear head that predicts a teacher's vector of each word from a mix of the student's layers.
+    The sentence marks have no teacher's vector and are left out. Only the student's biLM is the
+    result of the training; the mix and the head are dropped.
+
+        predicted = W · mix(layers) + b
+        cosine:        1 - cos(predicted, teacher)
+        squared_error: mean over elements of (predicted - teacher)²
+
+    # Parameters
+
+    config : `ElmoConfig`
+        The student's sizes.
+    teacher_size : `int`
+        The size of the teacher's vectors.
+    loss : `str`
+        "cosine" or "squared_error".
+    weight : `float`
+        The factor of this loss in the sum with the biLM's own, which is in nats a word.
+    decay_steps : `Optional[int]`
+        The number of training steps over which the weight falls linearly to 0; `None` for a
+        constant weight.
+
+    # Raises
+
+    `ValueError` for an unknown loss, or a number out of range.
+    """
+
+    # int64, (): the training steps so far; in checkpoints, so that a resumed training continues
+    steps: torch.Tensor
+
+    def __init__(
+        self,
+        config: ElmoConfig,
+        teacher_size: int,
+        *,
+        loss: str = "cosine",
+        weight: float = 1.0,
+        decay_steps: Optional[int] = None,
+    ) -> None:
+        super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}; found {loss!r}")
+        if teacher_size < 1 or weight <= 0.0 or (decay_steps is not None and decay_steps < 1):
+            raise ValueError(
+                "The teacher's size and decay_steps must be at least 1, and the weight above 0; "
+                f"found {teacher_size}, {decay_steps} and {weight}"
+            )
+        self.loss = loss
+        self.initial_weight = weight
+        self.decay_steps = decay_steps
+        self.mix = ScalarMix(config.num_layers)
+        self.head = nn.Linear(config.output_size, teacher_size)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def weight(self) -> float:
+        """The weight of the loss at the current step."""
+        if self.decay_steps is None:
+            return self.initial_weight
+        return self.initial_weight * max(0.0, 1.0 - int(self.steps) / self.decay_steps)
+
+    def forward(
+        self, layers: Sequence[torch.Tensor], lengths: torch.Tensor, teacher: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Returns the loss of each word, (words,). A word whose teacher's vector is 0 is left out: a
+        transformer has no vector of a word without word pieces.
+
+        # Parameters
+
+        layers : `Sequence[torch.Tensor]`
+            A `Prediction`'s, (2, batch, time, hidden_size) each: one whole sentence a row, which
+            each direction reads in its own order, its first sentence mark included.
+        lengths : `torch.Tensor`
+            int64, (batch,): the number of inputs of each row, one more than its words.
+        teacher : `torch.Tensor`
+            (batch, time - 1, teacher_size): the teacher's vectors of the words, in their order.
+
+        # Raises
+
+        `ValueError` for teacher's vectors of another shape.
+        """
+        batch, time = layers[0].shape[1:3]
+        expected = (batch, time - 1, self.head.out_features)
+        if teacher.shape != expected:
+            raise ValueError(
+                f"The teacher's vectors must be of shape (batch, words, size), here {expected}; "
+                f"found {tuple(teacher.shape)}"
+            )
+        # (batch, time - 1)
+        mask = torch.arange(time - 1, device=lengths.device) < (lengths - 1).unsqueeze(1)
+        # (words,), both: word i is input i + 1 forward, and input length - 1 - i backward
+        rows, places = (mask & (teacher != 0).any(dim=-1)).nonzero(as_tuple=True)
+        steps = (places + 1, lengths[rows] - 1 - places)
+        # (num_layers, 1, words, 2 * hidden_size)
+        words = torch.stack(
+            [
+                torch.cat([half[rows, step] for half, step in zip(layer, steps)], dim=-1)
+                for layer in layers
+            ]
+        ).unsqueeze(1)
+        # (words, teacher_size), both
+        predicted = self.head(self.mix(words, mask)[0])
+        predicted, teacher = predicted.float(), teacher[rows, places].float()
+        if self.loss == "cosine":
+            return 1.0 - nn.functional.cosine_similarity(predicted, teacher, dim=-1)
+        return (predicted - teacher).square().mean(dim=-1)

@@ -1,0 +1,148 @@
+"""The teachers that a configuration of a language model may ask for."""
+
+from contextlib import nullcontext
+from typing import Optional
+
+import torch
+from allennlp.common import Lazy, Registrable
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TextFieldTensors
+from allennlp.modules.token_embedders import TokenEmbedder
+
+from elmo_components import checkpoints
+from elmo_components.config import ElmoConfig
+from elmo_components.pretraining.teachers import Distillation
+from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
+
+__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher"]
+
+NO_WEIGHTS = (
+    "The teacher has no pretrained_file, which AllenNLP drops when it loads an archive. To train "
+    "further, use the configuration of the training, with the archive as the model's "
+    "pretrained_file"
+)
+
+
+class Teacher(Registrable):
+    """
+    A frozen embedder, and how a language model learns from it. The embedder is built when the
+    first batch is trained, and is no module of the model: neither checkpoints nor archives hold its
+    weights, and an archive can be loaded where the teacher is not.
+
+    # Parameters
+
+    size : `int`
+        The size of the teacher's vectors.
+    loss, weight, decay_steps
+        See `Distillation`.
+    """
+
+    default_implementation = "embedder"
+
+    def __init__(
+        self,
+        size: int,
+        loss: str = "cosine",
+        weight: float = 1.0,
+        decay_steps: Optional[int] = None,
+    ) -> None:
+        self._size = size
+        self._loss = loss
+        self._weight = weight
+        self._decay_steps = decay_steps
+        self._embedder: Optional[TokenEmbedder] = None
+
+    def distillation(self, config: ElmoConfig) -> Distillation:
+        """Returns the loss, and what of it is trained, for a student of these sizes."""
+        return Distillation(
+            config,
+            self._size,
+            loss=self._loss,
+            weight=self._weight,
+            decay_steps=self._decay_steps,
+        )
+
+    def vectors(self, inputs: TextFieldTensors) -> torch.Tensor:
+        """
+        Returns the teacher's vectors, (batch, words, size), of a field that one indexer indexed.
+
+        # Raises
+
+        `ConfigurationError` for an embedder without weights or of another size.
+        """
+        (tensors,) = inputs.values()
+        if self._embedder is None:
+            # the student's random numbers must not depend on when this happens
+            with torch.random.fork_rng():
+                self._embedder = self._build().requires_grad_(False).eval()
+            size = self._embedder.get_output_dim()
+            if size != self._size:
+                raise ConfigurationError(f"The teacher's size must be {size}; found {self._size}")
+            self._embedder.to(next(iter(tensors.values())).device)
+        # autocast makes a transformer twice as fast, and ELMo's own kernels slower
+        is_elmo = isinstance(self._embedder, ElmoEmbedder)
+        with torch.no_grad(), torch.autocast("cpu", enabled=False) if is_elmo else nullcontext():
+            return self._embedder(**tensors)
+
+    def _build(self) -> TokenEmbedder:
+        raise NotImplementedError
+
+
+@Teacher.register("embedder")
+class EmbedderTeacher(Teacher):
+    """
+    Any `TokenEmbedder`, such as "pretrained_transformer_mismatched". The reader's `teacher_indexer`
+    must be the embedder's.
+
+    Registered as a `Teacher` with name "embedder".
+    """
+
+    def __init__(
+        self,
+        embedder: Lazy[TokenEmbedder],
+        size: int,
+        loss: str = "cosine",
+        weight: float = 1.0,
+        decay_steps: Optional[int] = None,
+    ) -> None:
+        super().__init__(size, loss, weight, decay_steps)
+        self._lazy_embedder = embedder
+
+    def _build(self) -> TokenEmbedder:
+        embedder = self._lazy_embedder.construct()
+        if isinstance(embedder, ElmoEmbedder) and embedder._is_random:
+            raise ConfigurationError(NO_WEIGHTS)
+        return embedder
+
+
+@Teacher.register("elmo")
+class ElmoTeacher(Teacher):
+    """
+    An ELMo of any checkpoint: the mean of its layers. The reader's `teacher_indexer` must be
+    "elmo_character_ids", with the checkpoint's alphabet where it has one.
+
+    Registered as a `Teacher` with name "elmo".
+
+    # Parameters
+
+    pretrained_file : `Optional[str]`
+        The biLM, in any format that `Elmo.from_pretrained` reads. AllenNLP drops this key when it
+        rebuilds a model from an archive, which can then be evaluated but not trained.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        pretrained_file: Optional[str] = None,
+        loss: str = "cosine",
+        weight: float = 1.0,
+        decay_steps: Optional[int] = None,
+    ) -> None:
+        super().__init__(size, loss, weight, decay_steps)
+        self._pretrained_file = pretrained_file
+
+    def _build(self) -> TokenEmbedder:
+        if self._pretrained_file is None:
+            raise ConfigurationError(NO_WEIGHTS)
+        options = checkpoints.load(self._pretrained_file).config.to_options()
+        return ElmoEmbedder(options, pretrained_file=self._pretrained_file)
