@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from elmo_components.checkpoints.untrusted.json_text import MAX_OPTIONS, parse_json
+from elmo_components.checkpoints.untrusted.json_text import MAX_JSON, parse_json
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
 
 __all__ = ["ARCHITECTURES", "NAMESPACE", "architectures_of"]
@@ -67,7 +67,7 @@ def architectures_of(folder: Path, sections: Iterable[Mapping[str, Any]]) -> Ite
     stored = folder / "vocabulary" / f"{NAMESPACE}.txt"
     if stored.is_file():
         with stored.open("rb") as file:
-            lines = file.read(MAX_OPTIONS).decode("utf-8").splitlines()
+            lines = file.read(MAX_JSON).decode("utf-8").splitlines()
         for line in lines:
             if line.startswith("{"):
                 yield ElmoConfig.from_options(parse_json(line)["options"])
