@@ -32,9 +32,9 @@ def table(results: dict[str, Any]) -> str:
             )
     lines += [
         "",
-        f"Medians, in turns, in one process: {results['machine']}, {results['threads']} threads, "
-        f"torch {results['torch']}, {results['date']}. The limit is what this machine's peaks "
-        f"allow, as measured beside: {peaks['float32']}, {peaks['bfloat16']} and {peaks['int8']} "
+        f"Medians of alternating runs in one process: {results['machine']}, {results['threads']} threads, "
+        f"torch {results['torch']}, {results['date']}. The limit follows from this machine's "
+        f"peaks, measured in the same run: {peaks['float32']}, {peaks['bfloat16']} and {peaks['int8']} "
         f"GFLOP/s in float32, bfloat16 and int8, {peaks['memory']} GB/s.",
     ]
     return "\n".join(lines) + "\n"
