@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
-import h5py
 import torch
 
 from elmo_components.alphabet import BYTES
@@ -54,7 +53,11 @@ def matches(path: Path) -> bool:
         names = names_in(path)
         is_broken = not names and not path.is_dir()
         return is_broken or any(name.endswith(".hdf5") for name in names)
-    return path.is_file() and (path.suffix in (".hdf5", ".h5") or h5py.is_hdf5(path))
+    if not path.is_file() or path.suffix in (".hdf5", ".h5"):
+        return path.is_file()
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
@@ -115,6 +118,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
     `CheckpointError` for a model by code points, and for values that are not finite.
     """
+    import h5py
+
     config = checkpoint.config
     _check_kind(config)
     options, entries = config.to_options(), bilm_entries(config)

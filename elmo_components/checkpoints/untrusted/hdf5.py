@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import h5py
 import numpy
 import torch
 
@@ -24,8 +24,6 @@ __all__ = ["Arrays", "open_hdf5"]
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 26
 FLOAT32_BYTES = 4
-
-LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
 
 # what h5py raises for broken files
 _HDF5_ERRORS = (
@@ -45,7 +43,9 @@ class Arrays:
         is not opened.
     """
 
-    def __init__(self, file: h5py.File, expected: Iterable[str], *, num_bytes: int) -> None:
+    def __init__(self, file: Any, expected: Iterable[str], *, num_bytes: int) -> None:
+        import h5py
+
         self._file = file
         self._left = max(MIN_LIMIT, MAX_RATIO * num_bytes)
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -76,20 +76,23 @@ class Arrays:
                 yield name, torch.from_numpy(self._file[name][...].astype(numpy.float32))
 
     def _shape(self, name: str, problems: list[str]) -> tuple[int, ...]:
+        from h5py import Dataset, h5d, h5t
+
         dataset = self._file[name]
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(dataset, Dataset):
             problems.append(f"{name} must be an array")
             return ()
         layout, kind = dataset.id.get_create_plist(), dataset.id.get_type()
         # first, as the shape of a virtual array may be in another file
-        if layout.get_layout() not in LAYOUTS or layout.get_external_count():
+        stored = (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED)
+        if layout.get_layout() not in stored or layout.get_external_count():
             problems.append(f"{name} must be stored in this file")
             return ()
-        if kind.get_class() != h5py.h5t.FLOAT or kind.get_size() not in (2, 4, 8):
+        if kind.get_class() != h5t.FLOAT or kind.get_size() not in (2, 4, 8):
             problems.append(f"{name} must hold floating-point numbers")
         shape = (0,) if dataset.shape is None else tuple(dataset.shape)
         sizes = [prod(shape)]
-        if layout.get_layout() == h5py.h5d.CHUNKED:
+        if layout.get_layout() == h5d.CHUNKED:
             sizes.append(prod(layout.get_chunk()))
         self._left -= max(sizes) * max(FLOAT32_BYTES, kind.get_size())
         if self._left < 0:
@@ -107,6 +110,8 @@ def open_hdf5(path: Path, expected: Iterable[str]) -> Iterator[Arrays]:
     `CheckpointError` for what is broken, also while it is read, and for links, arrays stored
     elsewhere, other types than floating-point numbers, and sizes beyond the file's.
     """
+    import h5py
+
     # a pipe or a device would never end
     if not path.is_file():
         raise CheckpointError(f"{path} must be an HDF5 file")
