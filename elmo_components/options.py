@@ -9,15 +9,13 @@ from elmo_components.alphabet import (
     MAX_CHARACTERS,
     NUM_CHARACTERS,
     UNITS,
+    listed,
     read_alphabet,
     read_words,
     shown,
 )
 
 logger = logging.getLogger(__name__)
-
-# The number of problems that an error lists.
-MAX_PROBLEMS = 100
 
 _NUMBER = (int, float, type(None))
 _OPTIONAL = frozenset(
@@ -79,9 +77,7 @@ def check_options(options: Mapping[str, Any]) -> Options:
     words = _read_text(char_cnn, "words", read_words, units, problems)
     _check_character_numbers(char_cnn, NUM_CHARACTERS + len(alphabet), problems)
     if problems:
-        more = len(problems) - MAX_PROBLEMS
-        shown_problems = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
-        raise ValueError("The options cannot be used: " + "; ".join(shown_problems))
+        raise ValueError(f"The options cannot be used: {listed(problems)}")
     return Options(char_cnn, embedding, lstm, units, alphabet, words)
 
 

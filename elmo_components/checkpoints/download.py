@@ -40,8 +40,8 @@ def base_name(address: str) -> str:
 
 def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] = None) -> Path:
     """
-    Returns the path of the file at an address on this machine. Downloads it unless it is in the
-    cache. Without a network the file in the cache is used.
+    Returns the local path of the file at an address, and downloads it unless it is in the cache.
+    Without a network the file in the cache is used.
 
     # Parameters
 
@@ -50,12 +50,12 @@ def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] 
     sha256 : `Optional[str]`
         The expected one, if known.
     beside : `Optional[Path]`
-        A file that was fetched before, in whose folder to put this one.
+        A file that was fetched before. This one goes to the same folder.
 
     # Raises
 
-    `CheckpointError` for a file that cannot be downloaded, is shorter than the server says, or has
-    another sha256. It is then removed from the cache.
+    `CheckpointError` for a file that cannot be downloaded or has another size or sha256 than
+    expected. It is then removed from the cache.
     """
     try:
         cached = _cached(address)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS
-from elmo_components.characters import UNKNOWN_ID, sentence_marks, spelt_bytes, word_numbers
+from elmo_components.characters import UNKNOWN_ID, sentence_marks, word_numbers
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
 from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.modules.char_cnn import CACHE_SIZE, CharCnn
@@ -15,7 +15,7 @@ from elmo_components.modules.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput", "check_ids"]
 
-# The ids of single bytes; above them come the marks and the padding, then the alphabet's.
+# The ids of single bytes. Above them are those of the marks, the padding and the alphabet.
 BYTE_IDS = range(1, 257)
 # UTF-8 begins each character beyond ASCII with a byte from here on.
 FIRST_LEADING_BYTE_ID = 0xC2 + 1
@@ -206,7 +206,8 @@ def _check_spelling(ids: torch.Tensor, config: CharCnnConfig) -> None:
     # an alphabet's own characters are never spelt by their bytes
     own = set(config.alphabet)
     for word in ids[has_foreign].tolist():
-        spelt = own.intersection(spelt_bytes(word))
+        data = bytes(number - 1 for number in word if number in BYTE_IDS)
+        spelt = own.intersection(data.decode("utf-8", "ignore"))
         if spelt:
             raise ValueError(
                 f"The model's alphabet has {min(spelt)!r}; found it spelt by its bytes. Give the "

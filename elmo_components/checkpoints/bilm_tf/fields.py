@@ -12,7 +12,7 @@ __all__ = ["bilm_entries", "softmax_entries"]
 
 
 def bilm_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for the biLM."""
+    """Returns the entries of the biLM."""
     cnn, lstm = config.char_cnn, config.lstm
     hidden, cell, filters = lstm.hidden_size, lstm.cell_size, cnn.num_filters
     shape: tuple[int, ...] = (cnn.num_characters - 1, cnn.embedding_size)
@@ -54,7 +54,7 @@ def bilm_entries(config: ElmoConfig) -> list[Entry]:
 
 
 def softmax_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for the softmax."""
+    """Returns the entries of the softmax."""
     weight, bias = SOFTMAX_NAMES
     return [
         Entry((weight,), "softmax/W", (-1, config.lstm.hidden_size), SAME),
@@ -80,7 +80,7 @@ _CONVOLUTION = Transform(
     lambda tensor: [tensor[0].permute(2, 1, 0)],
     lambda tensors: tensors[0].permute(2, 1, 0)[None],
 )
-# the file does not hold the row of the mask
+# the file has no row for the mask
 _MASK_ROW = Transform(
     lambda tensor: [torch.cat([torch.zeros_like(tensor[:1]), tensor])],
     lambda tensors: tensors[0][1:],

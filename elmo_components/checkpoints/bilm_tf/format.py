@@ -14,11 +14,13 @@ import torch
 
 from elmo_components.alphabet import BYTES
 from elmo_components.checkpoints.atomic import atomic_folder
-from elmo_components.checkpoints.bilm_tf.fields import (
-    bilm_entries,
-    softmax_entries,
+from elmo_components.checkpoints.bilm_tf.fields import bilm_entries, softmax_entries
+from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
+    Checkpoint,
+    CheckpointError,
+    check_written,
 )
-from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
 from elmo_components.checkpoints.name_map import Entry, check_shapes, to_ours, to_theirs
 from elmo_components.checkpoints.untrusted.hdf5 import Arrays, open_hdf5
 from elmo_components.checkpoints.untrusted.json_text import read_json_file
@@ -62,19 +64,19 @@ def matches(path: Path) -> bool:
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the weights file at `path`, or the one in the folder or the zip `path`.
+    Reads a weights file, or the one in a folder or a zip.
 
     # Parameters
 
     config : `Optional[ElmoConfig]`
-        The biLM's sizes, if there are no options beside the weights.
+        The biLM's sizes, if the folder has no options.
     softmax : `bool`
-        Whether to read the softmax, from the weights or from `*softmax_weights.hdf5` beside them,
-        and its vocabulary, if present.
+        Whether to read the softmax, from the weights or from `*softmax_weights.hdf5` in the same
+        folder, and its vocabulary, if present.
 
     # Raises
 
-    `CheckpointError` that lists all tensors that are missing, left over, of another shape, or not
+    `CheckpointError` that lists all tensors that are missing, unknown, of another shape, or not
     finite.
     """
     if is_zip(path):
@@ -85,7 +87,7 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
     if options is not None:
         config = read_options(options)
     if config is None:
-        raise CheckpointError(f"One *options*.json must stand beside {weights}")
+        raise CheckpointError(f"{weights.parent} must have one *options*.json for {weights.name}")
     tensors = _read_weights(weights, config, softmax=softmax)
     softmax_path = _softmax_beside(weights)
     if softmax and SOFTMAX_NAMES[0] not in tensors and softmax_path is not None:
@@ -99,7 +101,7 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
 
 def load_weights(path: Path, config: ElmoConfig) -> Checkpoint:
     """
-    Reads the weights file at `path`, without a softmax, whatever options are beside it.
+    Reads a weights file without its softmax. Options in the same folder are ignored.
 
     # Raises
 
@@ -111,7 +113,7 @@ def load_weights(path: Path, config: ElmoConfig) -> Checkpoint:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """
     Writes `options.json`, `weights.hdf5` and, if the vocabulary is known, `vocab.txt` into the
-    folder `path`, as AllenNLP and bilm-tf read them. The files are read again and compared before
+    folder `path`, as AllenNLP and bilm-tf read them. The files are read back and compared before
     they replace existing ones. An older `vocab.txt` is removed.
 
     # Raises
@@ -135,16 +137,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         with h5py.File(folder / WEIGHTS_NAME, "w") as file:
             for name, tensor in to_theirs(entries, checkpoint.tensors):
                 file[name] = tensor.numpy()
-        written = load(folder, softmax=True)
-        if (
-            written.config != config
-            or written.vocabulary != checkpoint.vocabulary
-            or not all(
-                torch.equal(written.tensors[name], tensor.detach().cpu().float())
-                for name, tensor in checkpoint.tensors.items()
-            )
-        ):
-            raise CheckpointError(f"{path} did not read back as it was written")
+        check_written(load(folder, softmax=True), checkpoint, path)
     if checkpoint.vocabulary is None:
         (path / VOCABULARY_NAME).unlink(missing_ok=True)
 
@@ -172,9 +165,9 @@ def _check_kind(config: ElmoConfig) -> None:
     if cnn.units != BYTES:
         words = f" and the table of {cnn.num_words:,} words" if cnn.words else ""
         raise CheckpointError(
-            "The published format has models that read words by bytes; the alphabet of "
-            f"{len(cnn.alphabet):,} code points{words} would be lost. Write a .safetensors file, "
-            "or use ELMoForManyLangs' format"
+            "The published format is for models that read words as bytes; the alphabet of "
+            f"{len(cnn.alphabet):,} code points{words} would be lost. Write a .safetensors file or "
+            "ELMoForManyLangs' format"
         )
 
 
@@ -184,7 +177,7 @@ def _read_weights(path: Path, config: ElmoConfig, *, softmax: bool) -> dict[str,
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
     entries, optional = bilm_entries(config), softmax_entries(config)
-    # of an only layer, AllenNLP reads the one and TensorFlow writes the other
+    # the name of a single layer differs between AllenNLP and TensorFlow
     short = {
         entry.theirs: entry.theirs.replace("/MultiRNNCell/Cell0", "")
         for entry in entries
@@ -244,7 +237,7 @@ def _options_beside(weights: Path) -> Optional[Path]:
 
 
 def _softmax_beside(weights: Path) -> Optional[Path]:
-    # by its name only, as another model's softmax may have the same shape
+    # not by its shape: another model's softmax may have the same
     path = weights.with_name(weights.name.replace("weights", "softmax_weights"))
     return path if path != weights and path.exists() else None
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, shown
-from elmo_components.checkpoints.checkpoint import CheckpointError, listed
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, listed, shown
+from elmo_components.checkpoints.checkpoint import CheckpointError
 from elmo_components.checkpoints.untrusted.json_text import read_object
 from elmo_components.config import ElmoConfig
 
