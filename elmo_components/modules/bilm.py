@@ -1,4 +1,4 @@
-"""The bidirectional language model without its softmax: character ids to layers of vectors."""
+"""The bidirectional language model without its softmax."""
 
 from typing import NamedTuple, Optional
 
@@ -28,12 +28,12 @@ class BiLmOutput(NamedTuple):
     # Parameters
 
     layers : `torch.Tensor`
-        (num_layers + 1, batch, time + 2, 2 * hidden_size), 0 where masked; the first is the
-        character encoder's, twice.
+        (num_layers + 1, batch, time + 2, 2 * hidden_size), 0 where masked. Both halves of the first
+        layer are the character encoder's vectors.
     mask : `torch.Tensor`
         (batch, time + 2), bool.
     state : `LstmState`
-        The LSTMs' after the last step.
+        The state after the last step.
     """
 
     layers: torch.Tensor
@@ -49,14 +49,10 @@ class BiLm(nn.Module):
 
     config : `ElmoConfig`
         The sizes.
-    recurrent_dropout : `float`
+    recurrent_dropout, precision, recompute_gates
         See `ElmoLstm`.
-    precision : `str`
-        "float32", "bfloat16" or "int8". See `ElmoLstm`.
     word_cache_size : `int`
         How many word vectors the frozen character encoder caches. See `CharCnn`.
-    recompute_gates : `bool`
-        See `ElmoLstm`.
     """
 
     def __init__(
@@ -80,7 +76,7 @@ class BiLm(nn.Module):
             precision=precision,
             recompute_gates=recompute_gates,
         )
-        # no buffers: they are in no checkpoint, which could not restore them
+        # not buffers, which a checkpoint does not have and so could not restore
         self._marks = [ids.tolist() for ids in sentence_marks(config.char_cnn)]
 
     @eager
@@ -89,15 +85,15 @@ class BiLm(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, (batch, time, 50), with a word table 52, without sentence marks; a word of zeros
-            is padding.
+            int64, (batch, time, 50), or 52 with a word table, without sentence marks. A word of
+            zeros is padding.
         state : `Optional[LstmState]`
             Each sentence's initial state; `None` for zeros.
 
         # Raises
 
-        `ValueError` for ids out of range or of another spelling, a wrong shape, or a word after
-        padding.
+        `ValueError` for ids out of range or for another alphabet or other units, a wrong shape, or
+        a word after padding.
         """
         lengths, mask = self.lengths_and_mask(character_ids)
         # (batch, time + 2, hidden_size)
@@ -131,7 +127,7 @@ class BiLm(nn.Module):
 
         # Raises
 
-        `CheckpointError` that lists every name missing or left over and every other shape; then
+        `CheckpointError` that lists every missing or unknown name and every wrong shape; then
         nothing is copied.
         """
         tensors = checkpoint.without_softmax().tensors
