@@ -10,8 +10,6 @@ MARKS = 2
 # higher than in bilm-tf, whose weights have 261.
 NUM_CHARACTERS = 262
 MAX_CHARACTERS = 50
-# The padding of a word.
-PADDING_ID = 261
 # Ids are stored as int16, and one number above them all must fit too.
 MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
 # With a word table, this many digits of a word's number follow its character ids.

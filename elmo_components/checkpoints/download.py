@@ -38,7 +38,7 @@ def base_name(address: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
 
 
-def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] = None) -> Path:
+def fetch(address: str, *, sha256: Optional[str] = None, folder: Optional[Path] = None) -> Path:
     """
     Returns the local path of the file at an address, and downloads it unless it is in the cache.
     Without a network the file in the cache is used.
@@ -49,8 +49,8 @@ def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] 
         An `https://` or `http://` address.
     sha256 : `Optional[str]`
         The expected one, if known.
-    beside : `Optional[Path]`
-        A file that was fetched before. This one goes to the same folder.
+    folder : `Optional[Path]`
+        The folder of the file; `None` for a folder of its own.
 
     # Raises
 
@@ -59,8 +59,8 @@ def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] 
     """
     try:
         cached = _cached(address)
-        folder = cached.parent / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:16]
-        place = (folder if beside is None else beside.parent) / base_name(address)
+        own = cached.parent / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:16]
+        place = (folder or own) / base_name(address)
         is_new = not (place.exists() and os.path.samefile(place, cached))
         problem = _problem(cached, address, sha256, is_new=is_new)
         if problem is not None:

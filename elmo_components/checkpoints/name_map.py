@@ -93,11 +93,6 @@ def to_theirs(
         yield entry.theirs, entry.transform.write(parts).contiguous()
 
 
-def _split_highway(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-    transform, gate = tensor.chunk(2)
-    return [transform, -gate]
-
-
 def _add_to_forget_gate(bias: torch.Tensor, number: float) -> torch.Tensor:
     bias = bias.clone()
     bias.chunk(4)[1].add_(number)
@@ -105,7 +100,10 @@ def _add_to_forget_gate(bias: torch.Tensor, number: float) -> torch.Tensor:
 
 
 # their gate is for the carried part, ours for the transformed part
-HIGHWAY = Transform(_split_highway, lambda tensors: torch.cat([tensors[0], -tensors[1]]))
+HIGHWAY = Transform(
+    lambda tensor: [tensor.chunk(2)[0], -tensor.chunk(2)[1]],
+    lambda tensors: torch.cat([tensors[0], -tensors[1]]),
+)
 # they store TensorFlow's 1 in the forget gate's bias; here it is added at run time
 FORGET_BIAS = Transform(
     lambda tensor: [_add_to_forget_gate(tensor, -1.0)],

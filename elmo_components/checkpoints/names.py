@@ -119,7 +119,7 @@ def _downloaded(published: Published, options_needed: bool) -> Path:
     weights = fetch(published.weights, sha256=published.sha256)
     if published.options:
         try:
-            fetch(published.options, beside=weights)
+            fetch(published.options, folder=weights.parent)
         except CheckpointError as error:
             if options_needed:
                 raise CheckpointError(

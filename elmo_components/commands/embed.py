@@ -133,12 +133,7 @@ def _embed(arguments: argparse.Namespace, destination: Path) -> Summary:
     progress = _Progress(source, in_lines=arguments.file_friendly_logging)
     try:
         return embed_file(
-            elmo,
-            source,
-            destination,
-            settings,
-            force=arguments.force,
-            advance=progress.advance,
+            elmo, source, destination, settings, force=arguments.force, advance=progress.advance
         )
     finally:
         progress.close()

@@ -49,7 +49,7 @@ class HasBiLm(Protocol):
 
 
 def partial_path(destination: Path) -> Path:
-    """Returns the file that holds the vectors of an unfinished run."""
+    """Returns the file with the vectors of an unfinished run."""
     return destination.with_name(f"{destination.name}.partial")
 
 

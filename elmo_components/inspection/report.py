@@ -1,4 +1,4 @@
-"""Inspects a checkpoint: its format, sizes, parameters and languages, and what is wrong with it."""
+"""Inspects a checkpoint: its format, sizes, parameters, languages and defects."""
 
 import dataclasses
 import logging

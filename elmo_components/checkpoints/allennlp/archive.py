@@ -53,10 +53,7 @@ class _Kind(NamedTuple):
 
 
 ALLENNLP = _Kind(
-    ALLENNLP_NAMES.embedding,
-    ("_token_embedder.", "_elmo_lstm."),
-    ALLENNLP_NAMES,
-    allennlp_entries,
+    ALLENNLP_NAMES.embedding, ("_token_embedder.", "_elmo_lstm."), ALLENNLP_NAMES, allennlp_entries
 )
 OWN = _Kind(OWN_NAMES.cell.format(0), ("char_cnn.", "lstm."), OWN_NAMES, own_entries)
 

@@ -105,11 +105,8 @@ def config_from_shapes(
         raise CheckpointError(f"its shapes are not a biLM's: {error}") from error
 
 
-def _zero_mask_row(tensor: torch.Tensor) -> torch.Tensor:
-    # this row is not used, and a trained table may have any values in it
-    tensor = tensor.clone()
-    tensor[:1] = 0.0
-    return tensor
-
-
-_MASK_ROW = Transform(lambda tensor: [_zero_mask_row(tensor)], lambda tensors: tensors[0])
+# this row is not used, and a trained table may have any values in it
+_MASK_ROW = Transform(
+    lambda tensor: [torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])],
+    lambda tensors: tensors[0],
+)

@@ -1,7 +1,5 @@
 """The arrays of the published format: their names, shapes and transforms."""
 
-from collections.abc import Sequence
-
 import torch
 
 from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES
@@ -68,17 +66,11 @@ def _swap_gates(tensor: torch.Tensor) -> torch.Tensor:
     return torch.cat([i, third, second, o], dim=-1)
 
 
-def _split_input_and_recurrent(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-    # the input's rows come first
-    return _swap_gates(tensor).t().chunk(2, dim=1)
-
-
 # TensorFlow multiplies x W and torch W x
 _TRANSPOSE = Transform(lambda tensor: [tensor.t()], lambda tensors: tensors[0].t())
 # TensorFlow convolves images of height 1: (1, width, in, out) against torch's (out, in, width)
 _CONVOLUTION = Transform(
-    lambda tensor: [tensor[0].permute(2, 1, 0)],
-    lambda tensors: tensors[0].permute(2, 1, 0)[None],
+    lambda tensor: [tensor[0].permute(2, 1, 0)], lambda tensors: tensors[0].permute(2, 1, 0)[None]
 )
 # the file has no row for the mask
 _MASK_ROW = Transform(
@@ -86,7 +78,8 @@ _MASK_ROW = Transform(
     lambda tensors: tensors[0][1:],
 )
 _GATES = Transform(lambda tensor: [_swap_gates(tensor)], lambda tensors: _swap_gates(tensors[0]))
+# the input's rows come first
 _INPUT_AND_RECURRENT = Transform(
-    _split_input_and_recurrent,
+    lambda tensor: _swap_gates(tensor).t().chunk(2, dim=1),
     lambda tensors: _swap_gates(torch.cat([*tensors], dim=1).t()),
 )

@@ -47,10 +47,12 @@ OPTIONS_NAME = "options.json"
 WEIGHTS_NAME = "weights.hdf5"
 # simple_elmo's name
 NLPL_WEIGHTS_NAME = "model.hdf5"
+# the suffixes of the members of a zip that are read
+MEMBERS = (".hdf5", ".json", ".txt", ".txt.gz")
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, or a folder or a zip with one, or a broken zip."""
+    """Whether `path` is an HDF5 file, a folder or a zip with one, or a broken zip."""
     if path.is_dir() or is_zip(path):
         names = names_in(path)
         is_broken = not names and not path.is_dir()
@@ -80,19 +82,21 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
     finite.
     """
     if is_zip(path):
-        with unpacked_members(path, _is_wanted) as folder:
+        with unpacked_members(path, lambda name: name.endswith(MEMBERS)) as folder:
             return load(folder, config, softmax=softmax)
-    weights = _weights_in(path) if path.is_dir() else path
-    options = _options_beside(weights)
+    weights = _find_weights(path) if path.is_dir() else path
+    options = _find_options(weights)
     if options is not None:
         config = read_options(options)
     if config is None:
         raise CheckpointError(f"{weights.parent} must have one *options*.json for {weights.name}")
     tensors = _read_weights(weights, config, softmax=softmax)
-    softmax_path = _softmax_beside(weights)
+    softmax_path = _find_softmax(weights)
     if softmax and SOFTMAX_NAMES[0] not in tensors and softmax_path is not None:
-        tensors.update(_read_softmax(softmax_path, config))
-    vocabulary = _vocabulary_beside(weights, tensors)
+        entries = softmax_entries(config)
+        with open_hdf5(softmax_path, [entry.theirs for entry in entries]) as arrays:
+            tensors.update(_read_arrays(softmax_path, arrays, entries, arrays.shapes))
+    vocabulary = _vocabulary_of(weights, tensors)
     try:
         return Checkpoint(config, tensors, vocabulary)
     except CheckpointError as error:
@@ -148,16 +152,12 @@ def read_options(path: Path) -> ElmoConfig:
 
     # Raises
 
-    `CheckpointError` for what is not JSON, or not a biLM's.
+    `CheckpointError` for a file that is not JSON or not the options of a biLM.
     """
     try:
         return ElmoConfig.from_options(read_json_file(path))
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
-
-
-def _is_wanted(name: str) -> bool:
-    return name.endswith((".hdf5", ".json", ".txt", ".txt.gz"))
 
 
 def _check_kind(config: ElmoConfig) -> None:
@@ -201,12 +201,6 @@ def _read_weights(path: Path, config: ElmoConfig, *, softmax: bool) -> dict[str,
         return _read_arrays(path, arrays, entries, shapes)
 
 
-def _read_softmax(path: Path, config: ElmoConfig) -> dict[str, torch.Tensor]:
-    entries = softmax_entries(config)
-    with open_hdf5(path, [entry.theirs for entry in entries]) as arrays:
-        return _read_arrays(path, arrays, entries, arrays.shapes)
-
-
 def _read_arrays(
     path: Path, arrays: Arrays, entries: list[Entry], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
@@ -217,7 +211,7 @@ def _read_arrays(
         raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
-def _weights_in(folder: Path) -> Path:
+def _find_weights(folder: Path) -> Path:
     if (folder / NLPL_WEIGHTS_NAME).exists():
         return folder / NLPL_WEIGHTS_NAME
     candidates = [path for path in folder.glob("*.hdf5") if "softmax" not in path.name]
@@ -227,7 +221,7 @@ def _weights_in(folder: Path) -> Path:
     return candidates[0]
 
 
-def _options_beside(weights: Path) -> Optional[Path]:
+def _find_options(weights: Path) -> Optional[Path]:
     same_name = weights.with_name(weights.stem.replace("weights", "options") + ".json")
     for path in (same_name, weights.with_name(OPTIONS_NAME)):
         if path.exists():
@@ -236,15 +230,13 @@ def _options_beside(weights: Path) -> Optional[Path]:
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _softmax_beside(weights: Path) -> Optional[Path]:
+def _find_softmax(weights: Path) -> Optional[Path]:
     # not by its shape: another model's softmax may have the same
     path = weights.with_name(weights.name.replace("weights", "softmax_weights"))
     return path if path != weights and path.exists() else None
 
 
-def _vocabulary_beside(
-    weights: Path, tensors: Mapping[str, torch.Tensor]
-) -> Optional[tuple[str, ...]]:
+def _vocabulary_of(weights: Path, tensors: Mapping[str, torch.Tensor]) -> Optional[tuple[str, ...]]:
     path = find_vocabulary(weights.parent) if SOFTMAX_NAMES[0] in tensors else None
     if path is None:
         return None
