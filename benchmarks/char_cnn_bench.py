@@ -9,7 +9,7 @@ import torch
 from allennlp.modules.elmo import _ElmoCharacterEncoder
 from side_by_side import SHAPES, take_turns
 
-from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
+from elmo_components.characters import BOS_TOKEN, EOS_TOKEN, CharacterMapper
 from elmo_components.checkpoints.bilm_tf.format import save
 from elmo_components.checkpoints.checkpoint import Checkpoint
 from elmo_components.config import ElmoConfig, LstmConfig
@@ -24,9 +24,7 @@ def measure(sentences: Sequence[list[str]], repeats: int) -> list[dict[str, Any]
     words = [word for sentence in sentences for word in sentence][:WORDS]
     ids = CharacterMapper().batch_ids([words])
     # AllenNLP's encoder adds the sentence marks itself
-    marks = [torch.from_numpy(mark.copy()).view(1, 1, -1) for mark in (BOS_IDS, EOS_IDS)]
-    # (1, words + 2, characters)
-    marked = torch.cat([marks[0], ids, marks[1]], dim=1)
+    marked = CharacterMapper().batch_ids([[BOS_TOKEN, *words, EOS_TOKEN]])
     rows = []
     for name, config in SHAPES.items():
         ours, theirs = _encoders(config)

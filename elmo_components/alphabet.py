@@ -2,25 +2,28 @@
 
 import reprlib
 from collections import Counter
+from collections.abc import Sequence
 
-# The number of marks that a biLM adds to each sentence, one at each end.
+# The number of sentence marks: a biLM adds one at each end of a sentence.
 MARKS = 2
 # 256 bytes, two sentence marks, two word marks, padding, and 0 for the mask. All other ids are one
 # higher than in bilm-tf, whose weights have 261.
 NUM_CHARACTERS = 262
 MAX_CHARACTERS = 50
-# The padding of a word.
-PADDING_ID = 261
 # Ids are stored as int16, and one number above them all must fit too.
 MAX_ALPHABET = (1 << 15) - 1 - NUM_CHARACTERS
-# With a word table, so many digits of the word's number follow its characters.
+# With a word table, this many digits of a word's number follow its character ids.
 WORD_DIGITS = 2
 
 BYTES = "bytes"
 CODE_POINTS = "code_points"
 UNITS = (BYTES, CODE_POINTS)
-# Every word that is not in a table, as ELMoForManyLangs writes it.
+# The row of all words that are not in the table, as ELMoForManyLangs names it.
 UNKNOWN_WORD = "<oov>"
+
+# How many problems an error lists, and how many characters of each.
+MAX_LISTED = 100
+MAX_PROBLEM = 300
 
 
 def read_alphabet(text: str, *, units: str = BYTES) -> str:
@@ -30,13 +33,13 @@ def read_alphabet(text: str, *, units: str = BYTES) -> str:
     # Parameters
 
     text : `str`
-        The characters, as in a file of one a line: white space is ignored, and with code points
-        line ends alone.
+        The characters, such as the text of a file with one character per line. All white space is
+        ignored; with code points, only line ends are.
 
     # Raises
 
-    `ValueError` for a character that comes twice or that UTF-8 cannot encode, for too many, and for
-    other units.
+    `ValueError` for repeated characters, for characters that UTF-8 cannot encode, for too many
+    characters, and for unknown units.
     """
     _check_units(units)
     alphabet = "".join(text.split()) if units == BYTES else text.replace("\n", "")
@@ -47,26 +50,23 @@ def read_alphabet(text: str, *, units: str = BYTES) -> str:
     again = [character for character, count in Counter(alphabet).items() if count > 1]
     if again:
         raise ValueError(f"An alphabet must have each character once; found more of {shown(again)}")
-    try:
-        alphabet.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"An alphabet must be text that UTF-8 can encode: {error}") from error
+    _check_encodable("An alphabet", alphabet)
     return alphabet
 
 
 def read_words(text: str, *, units: str) -> str:
     """
-    Returns the words of a word table, one a line in the order of their rows.
+    Returns the words of a word table, one per line in the order of their rows.
 
     # Parameters
 
     text : `str`
-        The same, or with a line end after the last word.
+        The words, one per line. A line end after the last word is removed.
 
     # Raises
 
-    `ValueError` for a word that is empty or comes twice or that UTF-8 cannot encode, for words
-    without "<oov>", and for words with other units than code points.
+    `ValueError` for a word that is empty, repeated or that UTF-8 cannot encode, for words without
+    "<oov>", and for words with units other than code points.
     """
     _check_units(units)
     if not text:
@@ -81,10 +81,7 @@ def read_words(text: str, *, units: str) -> str:
         raise ValueError(f"A word table must have each word once; found more of {shown(again)}")
     if "" in known or UNKNOWN_WORD not in known:
         raise ValueError(f"A word table must have {UNKNOWN_WORD} in it, and no empty word")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"A word table must be text that UTF-8 can encode: {error}") from error
+    _check_encodable("A word table", text)
     return text
 
 
@@ -93,8 +90,30 @@ def _check_units(units: str) -> None:
         raise ValueError(f"units must be one of {', '.join(UNITS)}; found {shown(units)}")
 
 
+def _check_encodable(what: str, text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} must be text that UTF-8 can encode: {error}") from error
+
+
 def shown(value: object) -> str:
     """Returns the `repr` of any value, shortened for an error message."""
     shorter = reprlib.Repr()
     shorter.maxstring = shorter.maxother = shorter.maxlong = 60
     return shorter.repr(value)
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Returns the problems of a file as one printable text of limited length."""
+    shortened = [
+        problem if len(problem) <= MAX_PROBLEM else f"{problem[:MAX_PROBLEM]}..."
+        for problem in problems[:MAX_LISTED]
+    ]
+    more = len(problems) - len(shortened)
+    text = "; ".join(shortened + ([f"and {more:,} more"] if more else []))
+    # names in a file may have control characters
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )

@@ -22,53 +22,34 @@ from elmo_components.alphabet import (
 )
 from elmo_components.config import CharCnnConfig
 
-__all__ = [
-    "BOS_IDS",
-    "EOS_IDS",
-    "UNKNOWN_ID",
-    "CharacterMapper",
-    "check_tokens",
-    "join_ids",
-    "sentence_marks",
-    "spelt_bytes",
-    "word_numbers",
-]
+__all__ = ["CharacterMapper", "check_tokens", "join_ids", "sentence_marks", "word_numbers"]
 
 # bilm-tf's numbers. All ids that this module returns are one higher, so that 0 can be the mask.
-BEGIN_SENTENCE = 256
-END_SENTENCE = 257
-BEGIN_WORD = 258
-END_WORD = 259
-PADDING = 260
+BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PADDING = range(256, 261)
 
-BOS_TOKEN = "<S>"
-EOS_TOKEN = "</S>"
+BOS_TOKEN, EOS_TOKEN = "<S>", "</S>"
 
-# The sentence marks of a model by code points, and its id of characters not in the alphabet.
+# With code points: the sentence marks, and the id of a character that is not in the alphabet.
 CODE_POINT_MARKS = {"<bos>": chr(BEGIN_SENTENCE + 1), "<eos>": chr(END_SENTENCE + 1)}
 UNKNOWN_ID = 1
 
-# The number of ids between a word's marks.
+# The number of ids between the begin-word and the end-word mark.
 MAX_LENGTH = MAX_CHARACTERS - 2
-
-# The number of words whose ids are cached, in about 30 MB at most.
+# The number of words whose ids are cached, in at most about 30 MB.
 CACHE_SIZE = 1 << 16
-
-# In UTF-16 the code points up to 0xD7FF are encoded as such numbers, unchanged.
+# UTF-16 encodes the code points up to 0xD7FF as these integers.
 ID_TYPE = numpy.dtype("<i2")
-
 # The base of the digits of a word's number.
 WORD_BASE = 1 << 15
-
-# Each byte's character, the one with its id for code point.
+# For each byte the character whose code point is the byte's id.
 ONE_HIGHER = "".join(chr(byte + 1) for byte in range(256))
 
 
 def _frame(characters: str, *, digits: str = "") -> numpy.ndarray:
-    """Returns the ids of a word, given as characters with these ids for code points."""
+    """Returns the ids of a word. `characters` and `digits` have ids as code points."""
     word = f"{chr(BEGIN_WORD + 1)}{characters}{chr(END_WORD + 1)}"
     padded = word.ljust(MAX_CHARACTERS, chr(PADDING + 1)) + digits
-    # (characters,), read-only, since all tokens of a word share it
+    # (characters,), read-only because all tokens of a word share it
     return numpy.frombuffer(padded.encode("utf-16-le"), dtype=ID_TYPE)
 
 
@@ -76,10 +57,6 @@ SENTENCE_MARKS = {
     BOS_TOKEN: _frame(chr(BEGIN_SENTENCE + 1)),
     EOS_TOKEN: _frame(chr(END_SENTENCE + 1)),
 }
-# (characters,), as the biLM takes them
-BOS_IDS = SENTENCE_MARKS[BOS_TOKEN].astype(numpy.int64)
-# (characters,)
-EOS_IDS = SENTENCE_MARKS[EOS_TOKEN].astype(numpy.int64)
 
 
 class CharacterMapper:
@@ -94,20 +71,20 @@ class CharacterMapper:
     >>> CharacterMapper().word_ids("cab")[:7].tolist()
     [259, 100, 98, 99, 260, 261, 261]
 
-    With an alphabet, each character in it has its own id: 262 for the first, 263 for the second,
-    and so on. Any other is spelt by its bytes as above, so that none is unknown. Only the first 48
-    ids are used.
+    With an alphabet, each of its characters has its own id: 262, 263, and so on. Any other
+    character is spelt by its bytes as above, so that none is unknown. Only the first 48 ids are
+    used.
 
-    By code points, as in ELMoForManyLangs, a word is its first 48 characters. Those of the alphabet
-    have their own ids, and all others the id 1. The sentence marks are "<bos>" and "<eos>". With a
-    word table, the number of the word, cut to 48 characters, follows its 50 ids: its row plus one,
-    in two digits to the base 2^15, the higher first.
+    With code points, as in ELMoForManyLangs, a word is its first 48 characters. Those of the
+    alphabet have their own ids, and all others the id 1. The sentence marks are "<bos>" and
+    "<eos>". With a word table, two ids follow: the row of the word's first 48 characters plus one,
+    in base 2^15, the higher digit first.
 
     # Parameters
 
     tokens_to_add : `Optional[Mapping[str, int]]`
-        Tokens that have a single id between their word marks, as in AllenNLP's indexer: the id
-        minus one, from 0 to 260. Those that text does not use, 1 to 31, are best.
+        Tokens with a single id between their word marks, as in AllenNLP's indexer: the id minus
+        one, from 0 to 260. The numbers 1 to 31 are best: text does not use them.
     alphabet : `str`
         The characters of an alphabet, as `read_alphabet` takes them; "" for the published scheme.
     units : `str`
@@ -117,8 +94,8 @@ class CharacterMapper:
 
     # Raises
 
-    `ValueError` for an id out of range, a bad alphabet or word table, and tokens to add by code
-    points, where no id is known to be unused.
+    `ValueError` for an id out of range, for a bad alphabet or word table, and for `tokens_to_add`
+    with code points, where no id is known to be unused.
     """
 
     def __init__(
@@ -139,9 +116,7 @@ class CharacterMapper:
             self._ids = partial(_alphabet_ids, alphabet)
         self._added: dict[str, numpy.ndarray] = {}
         if tokens_to_add and units == CODE_POINTS:
-            raise ValueError(
-                f"tokens_to_add must be empty with code points; found {len(tokens_to_add)}"
-            )
+            raise ValueError("tokens_to_add must be empty with code points. Remove it")
         for token, character in (tokens_to_add or {}).items():
             if not 0 <= character <= PADDING:
                 raise ValueError(
@@ -154,21 +129,17 @@ class CharacterMapper:
     def of(
         cls, config: CharCnnConfig, *, tokens_to_add: Optional[Mapping[str, int]] = None
     ) -> "CharacterMapper":
-        """Returns the mapper for a character encoder of these sizes."""
-        return cls(
-            tokens_to_add=tokens_to_add,
-            alphabet=config.alphabet,
-            units=config.units,
-            words=config.words,
-        )
+        """Returns the mapper for a configuration."""
+        texts = {"alphabet": config.alphabet, "units": config.units, "words": config.words}
+        return cls(tokens_to_add=tokens_to_add, **texts)
 
     def word_ids(self, word: str) -> numpy.ndarray:
         """Returns the ids of a word: a read-only int16 array of shape (ids_per_word,)."""
         return self._added[word] if word in self._added else self._ids(word)
 
     def sentence_ids(self, words: Iterable[str]) -> list[numpy.ndarray]:
-        """Returns the ids of each word; equal words share one array. `join_ids` takes them."""
-        # the usual case runs no Python for each word
+        """Returns the ids of each word, for `join_ids`. Equal words share one array."""
+        # without tokens_to_add, no Python runs per word
         return list(map(self.word_ids if self._added else self._ids, words))
 
     def batch_ids(self, sentences: Sequence[Sequence[str]]) -> torch.Tensor:
@@ -205,13 +176,7 @@ class CharacterMapper:
 
 
 def check_tokens(sentence: Sequence[str], name: str) -> None:
-    """
-    Checks that a sentence is a sequence of strings; `name` is what an error calls it.
-
-    # Raises
-
-    `TypeError` that says what was found and what to do.
-    """
+    """Raises a `TypeError` about `name` if the sentence is not a sequence of strings."""
     if isinstance(sentence, str):
         raise TypeError(f"{name} must be a sequence of tokens; found a string: split it")
     if not isinstance(sentence, Sized):
@@ -229,28 +194,22 @@ def join_ids(
     words: Sequence[numpy.ndarray], *, ids_per_word: int = MAX_CHARACTERS
 ) -> numpy.ndarray:
     """Returns the ids of words in one array: (words, ids_per_word), int16."""
-    # several times as fast as numpy.stack; from Python 3.12 the stubs say that arrays are buffers
+    # several times as fast as numpy.stack; the cast is for type stubs before Python 3.12
     joined = b"".join(cast(Sequence[bytes], words))
     return numpy.frombuffer(joined, dtype=ID_TYPE).reshape(len(words), ids_per_word)
 
 
 def sentence_marks(config: CharCnnConfig) -> list[numpy.ndarray]:
     """Returns the ids of the marks before and after a sentence: int64, (ids_per_word,) each."""
-    if config.units == BYTES:
-        return [BOS_IDS, EOS_IDS]
     mapper = CharacterMapper.of(config)
+    marks = SENTENCE_MARKS if config.units == BYTES else CODE_POINT_MARKS
     # (ids_per_word,)
-    return [mapper.word_ids(mark).astype(numpy.int64) for mark in CODE_POINT_MARKS]
+    return [mapper.word_ids(mark).astype(numpy.int64) for mark in marks]
 
 
 def word_numbers(ids: torch.Tensor) -> torch.Tensor:
     """Returns the rows of words in the word table, (...), from ids, (..., 52); -1 for the mask."""
     return ids[..., -2] * WORD_BASE + ids[..., -1] - 1
-
-
-def spelt_bytes(ids: Iterable[int]) -> str:
-    """Returns the characters of a word that its ids spell by their bytes."""
-    return bytes(number - 1 for number in ids if 0 < number <= 256).decode("utf-8", "ignore")
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -259,32 +218,41 @@ def _byte_ids(word: str) -> numpy.ndarray:
         raise TypeError(f"A word must be a string; found {word!r}")
     if word in SENTENCE_MARKS:
         return SENTENCE_MARKS[word]
-    kept = word.encode("utf-8", "ignore")[:MAX_LENGTH]
-    return _frame(codecs.charmap_decode(kept, "strict", ONE_HIGHER)[0])
+    return _frame(_spell(word.encode("utf-8", "ignore")[:MAX_LENGTH]))
+
+
+def _spell(data: bytes) -> str:
+    return codecs.charmap_decode(data, "strict", ONE_HIGHER)[0]
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def _alphabet_ids(alphabet: str, word: str) -> numpy.ndarray:
     if not isinstance(word, str) or word in SENTENCE_MARKS:
         return _byte_ids(word)
-    own = _own_ids(alphabet)
-    ids: list[str] = []
-    for character in word:
-        if character in own:
-            ids.append(own[character])
-        else:
-            ids += codecs.charmap_decode(character.encode("utf-8", "ignore"), "strict", ONE_HIGHER)[
-                0
-            ]
-        if len(ids) >= MAX_LENGTH:
-            break
-    return _frame("".join(ids[:MAX_LENGTH]))
+    return _frame(word.translate(_own_ids(alphabet))[:MAX_LENGTH])
 
 
-@lru_cache(maxsize=4)
-def _own_ids(alphabet: str) -> dict[str, str]:
-    """Returns each character of an alphabet, with the character that has its id for code point."""
-    return {character: chr(NUM_CHARACTERS + place) for place, character in enumerate(alphabet)}
+class _OwnIds(dict[int, str]):
+    """Translates an alphabet's characters to their ids and others to their bytes' ids."""
+
+    def __init__(self, alphabet: str) -> None:
+        super().__init__(
+            (ord(character), chr(NUM_CHARACTERS + place))
+            for place, character in enumerate(alphabet)
+        )
+
+    def __missing__(self, code_point: int) -> str:
+        return _spell(chr(code_point).encode("utf-8", "ignore"))
+
+
+_own_ids = lru_cache(maxsize=4)(_OwnIds)
+
+
+class _OneUnknown(_OwnIds):
+    """Translates an alphabet's characters to their ids and others to `UNKNOWN_ID`."""
+
+    def __missing__(self, code_point: int) -> str:
+        return chr(UNKNOWN_ID)
 
 
 class _CodePoints:
@@ -292,9 +260,7 @@ class _CodePoints:
 
     def __init__(self, alphabet: str, words: str) -> None:
         self._made_from = alphabet, words
-        own = {character: NUM_CHARACTERS + place for place, character in enumerate(alphabet)}
-        # str.translate looks up code points
-        self._ids = _OneUnknown({ord(character): chr(number) for character, number in own.items()})
+        self._ids = _OneUnknown(alphabet)
         self._rows = {word: row for row, word in enumerate(words.split("\n"))} if words else None
         self._cached = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
 
@@ -307,22 +273,15 @@ class _CodePoints:
     def _word_ids(self, word: str) -> numpy.ndarray:
         if not isinstance(word, str):
             raise TypeError(f"A word must be a string; found {word!r}")
-        kept = word[:MAX_LENGTH]
-        characters = CODE_POINT_MARKS.get(kept) or kept.translate(self._ids)
+        word = word[:MAX_LENGTH]
+        characters = CODE_POINT_MARKS.get(word) or word.translate(self._ids)
         if self._rows is None:
             return _frame(characters)
-        number = self._rows.get(kept, self._rows[UNKNOWN_WORD]) + 1
+        number = self._rows.get(word, self._rows[UNKNOWN_WORD]) + 1
         return _frame(characters, digits=chr(number // WORD_BASE) + chr(number % WORD_BASE))
-
-
-class _OneUnknown(dict[int, str]):
-    """A dict in which every missing character has `UNKNOWN_ID`."""
-
-    def __missing__(self, key: int) -> str:
-        return chr(UNKNOWN_ID)
 
 
 @lru_cache(maxsize=4)
 def _code_points(alphabet: str, words: str) -> _CodePoints:
-    # a large word table takes long to build, and a reader and its model use the same one
+    # a large word table takes long to build; a reader and its model share it
     return _CodePoints(alphabet, words)

@@ -1,4 +1,4 @@
-"""The sizes of a biLM, read from and written to the published `options.json` format."""
+"""The sizes of a biLM, in the format of a published `options.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from elmo_components.options import check_options
 
 ACTIVATIONS = ("relu", "tanh")
 
-# A bound for untrusted files, whose parameters are listed before they are compared.
+# The limit for untrusted files, whose parameters are listed before they are compared.
 MAX_LAYERS = 100
 # The largest float32.
 MAX_CLIP = 3.4028234663852886e38
@@ -45,11 +45,11 @@ class CharCnnConfig:
     units : `str`
         "bytes"; or "code_points", as in ELMoForManyLangs. See `CharacterMapper`.
     words : `str`
-        With code points, a table of words that have a vector each, next to that of their
-        characters: one a line, "<oov>" for all others among them; "" for none. Without filters, and
-        with an `embedding_size` of 0, words have these vectors alone.
+        With code points, a table of words with vectors of their own, one word per line, with
+        "<oov>" for all others; "" for none. Words have only these vectors if there are no filters
+        and `embedding_size` is 0.
     word_size : `int`
-        The size of such a vector; 0 without words.
+        The size of a word's own vector; 0 without words.
     """
 
     embedding_size: int
@@ -62,7 +62,7 @@ class CharCnnConfig:
     word_size: int = 0
 
     def __post_init__(self) -> None:
-        # hashable, and equal however they were written
+        # tuples, which are hashable
         filters = tuple((width, number) for width, number in self.filters)
         object.__setattr__(self, "filters", filters)
         if self.activation not in ACTIVATIONS:
@@ -103,7 +103,7 @@ class CharCnnConfig:
 
     @property
     def num_characters(self) -> int:
-        """The number of ids, with the mask's: 262 and one for each character of the alphabet."""
+        """The number of ids: 262, the mask included, and one for each character of the alphabet."""
         return NUM_CHARACTERS + len(self.alphabet)
 
     @property
@@ -118,12 +118,12 @@ class CharCnnConfig:
 
     @property
     def ids_per_word(self) -> int:
-        """The number of ids of a word: 50 for its characters, and with words 2 for its number."""
+        """The number of ids of a word: 50, and 2 more with a word table."""
         return MAX_CHARACTERS + (WORD_DIGITS if self.words else 0)
 
     def has_projection(self, hidden_size: int) -> bool:
         """
-        Returns whether a word's vector is projected to `hidden_size`: in bilm-tf where the sizes
+        Returns whether a word's vector is projected to `hidden_size`: in bilm-tf only if the sizes
         differ, in ELMoForManyLangs always.
         """
         return self.units == CODE_POINTS or self.num_filters != hidden_size
@@ -137,14 +137,14 @@ class LstmConfig:
     # Parameters
 
     hidden_size : `int`
-        The size of one direction's output. Where it equals `cell_size` there is no projection.
+        The size of one direction's output. If it equals `cell_size`, there is no projection.
     cell_size : `int`
         The size of the memory cell.
     num_layers : `int`
         1 or more.
     cell_clip, projection_clip : `Optional[float]`
-        The memory cell, and the projected output, are clipped to plus and minus this value; `None`
-        for no clipping.
+        The bounds of the memory cell and of the projected output, each from minus to plus this
+        value; `None` for no clipping.
     skip_connections : `bool`
         Whether each layer but the first adds its input to its output.
     """
@@ -170,14 +170,14 @@ class LstmConfig:
 
 @dataclass(frozen=True)
 class ElmoConfig:
-    """The sizes of a biLM: of its character encoder and of its LSTMs."""
+    """The sizes of a biLM's character encoder and LSTMs."""
 
     char_cnn: CharCnnConfig
     lstm: LstmConfig
 
     @property
     def num_layers(self) -> int:
-        """The number of layers of vectors: the character encoder's and one for each LSTM layer."""
+        """The number of layers: the character encoder and each LSTM layer."""
         return self.lstm.num_layers + 1
 
     @property
@@ -188,14 +188,14 @@ class ElmoConfig:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "ElmoConfig":
         """
-        Returns the sizes in a published `options.json`, as bilm-tf and AllenNLP have it.
+        Returns the sizes in a published `options.json`, as bilm-tf and AllenNLP read it.
 
-        It reads the sections "char_cnn" and "lstm", where an unknown key is an error, and ignores
-        all others, which say how the biLM was trained.
+        It reads the sections "char_cnn" and "lstm", where an unknown key is an error. It ignores
+        all others, which describe the training.
 
         # Raises
 
-        `ValueError` that lists everything missing, unknown or of a wrong type.
+        `ValueError` that lists all keys that are missing, unknown or of a wrong type.
         """
         char_cnn, embedding, lstm, units, alphabet, words = check_options(options)
         return cls(
@@ -222,8 +222,8 @@ class ElmoConfig:
 
     def to_options(self) -> dict[str, Any]:
         """
-        Returns the sizes in the format of a published `options.json`, for inference; an alphabet,
-        code points and words, which no published one has, are keys of `char_cnn`.
+        Returns the sizes in the format of a published `options.json`, for inference. An alphabet,
+        code points and words, which no published file has, are keys of `char_cnn`.
         """
         cnn = self.char_cnn
         beyond_published: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""ELMo: a biLM whose layers are mixed into one or more vectors a token."""
+"""ELMo: a biLM whose layers are mixed into one or more vectors per token."""
 
 import math
 import os
@@ -54,31 +54,30 @@ class Elmo(nn.Module):
     do_layer_norm : `bool`
         See `ScalarMix`.
     scalar_mix_parameters : `Optional[Sequence[float]]`
-        Fixed weights, before the softmax, one a layer; `None` for trained ones.
+        Fixed weights before the softmax, one per layer; `None` for trained ones.
     keep_sentence_boundaries : `bool`
-        Whether to return the vectors of the sentence marks too, one before each sentence and one
-        after.
+        Whether to return the vectors of the sentence marks before and after each sentence too.
     requires_grad : `bool`
-        Whether to train the biLM too, and not the mix alone.
+        Whether to train the biLM, and not only the mix.
     recurrent_dropout : `float`
         See `ElmoLstm`.
     precision : `str`
-        "float32"; or, for a frozen biLM, "bfloat16" or "int8" to compute the LSTMs with where that
-        is faster on this machine. Weights stay float32.
+        "float32"; or, for a frozen biLM, "bfloat16" or "int8" for the LSTMs, used where it is
+        faster on this machine. Weights stay float32.
     word_cache_size : `int`
         How many word vectors the frozen character encoder caches; 0 for none. At the published size
         a word takes 2 kB.
     recompute_gates : `bool`
-        For a biLM that is trained: whether the backward pass recomputes the gates, to save memory
-        at the cost of time. See `ElmoLstm`.
+        Whether the backward pass through a trained biLM recomputes the gates, which saves memory
+        and takes time. See `ElmoLstm`.
     layer_cache : `Optional[LayerCache]`
-        For a frozen biLM: a cache of the layers of sentences without a state, so that each is
-        computed once; `None` to compute them each time. The mixes are trained all the same.
+        For a frozen biLM: a cache, so that the layers of each sentence without a state are computed
+        once. The mixes can still be trained.
 
     # Raises
 
-    `ValueError` for a number out of range, and for another precision than "float32", or a layer
-    cache, with a biLM that is trained.
+    `ValueError` for a number out of range, and for a trained biLM with a precision other than
+    "float32" or with a layer cache.
     """
 
     def __init__(
@@ -202,8 +201,8 @@ class Elmo(nn.Module):
 
         # Raises
 
-        `ValueError` for ids out of range or of another spelling, a wrong shape, or a word after
-        padding.
+        `ValueError` for ids out of range or for another alphabet or other units, a wrong shape, or
+        a word after padding.
         """
         if character_ids.dim() < 2:
             raise ValueError(
@@ -220,7 +219,7 @@ class Elmo(nn.Module):
         # (batch, time + 2, 2 * hidden_size), each
         mixes = [scalar_mix(layers, mask) for scalar_mix in self.scalar_mixes]
         if not self.keep_sentence_boundaries:
-            # (batch, time): true for two steps fewer, as both marks go
+            # (batch, time), without both marks
             mask = mask[:, 2:]
             mixes = [mix[:, 1:-1] * mask.unsqueeze(-1) for mix in mixes]
         return {

@@ -9,15 +9,13 @@ from elmo_components.alphabet import (
     MAX_CHARACTERS,
     NUM_CHARACTERS,
     UNITS,
+    listed,
     read_alphabet,
     read_words,
     shown,
 )
 
 logger = logging.getLogger(__name__)
-
-# The number of problems that an error lists.
-MAX_PROBLEMS = 100
 
 _NUMBER = (int, float, type(None))
 _OPTIONAL = frozenset(
@@ -63,7 +61,7 @@ def check_options(options: Mapping[str, Any]) -> Options:
 
     # Raises
 
-    `ValueError` that lists everything missing, unknown or of a wrong type.
+    `ValueError` that lists all keys that are missing, unknown or of a wrong type.
     """
     if not isinstance(options, Mapping):
         raise ValueError(f"The options must be an object; found {type(options).__name__}")
@@ -79,9 +77,7 @@ def check_options(options: Mapping[str, Any]) -> Options:
     words = _read_text(char_cnn, "words", read_words, units, problems)
     _check_character_numbers(char_cnn, NUM_CHARACTERS + len(alphabet), problems)
     if problems:
-        more = len(problems) - MAX_PROBLEMS
-        shown_problems = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
-        raise ValueError("The options cannot be used: " + "; ".join(shown_problems))
+        raise ValueError(f"The options cannot be used: {listed(problems)}")
     return Options(char_cnn, embedding, lstm, units, alphabet, words)
 
 
@@ -136,11 +132,7 @@ def _read_units(char_cnn: Mapping[str, Any], problems: list[str]) -> str:
 
 
 def _read_text(
-    char_cnn: Mapping[str, Any],
-    key: str,
-    read: Callable[..., str],
-    units: str,
-    problems: list[str],
+    char_cnn: Mapping[str, Any], key: str, read: Callable[..., str], units: str, problems: list[str]
 ) -> str:
     text = char_cnn.get(key, "")
     # a wrong type is reported already
@@ -160,7 +152,7 @@ def _check_character_numbers(char_cnn: Mapping[str, Any], wanted: int, problems:
         )
     number = char_cnn.get("n_characters", wanted)
     if wanted == NUM_CHARACTERS and number == wanted - 1:
-        # a common mistake with bilm-tf, which needs 261 to train and 262 for all else
+        # a common mistake: bilm-tf needs 261 in training and 262 at inference
         logger.warning(
             "char_cnn.n_characters is %d, as in bilm-tf's training. It is read as %d, which the "
             "same weights need at inference",

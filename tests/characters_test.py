@@ -12,7 +12,8 @@ import torch
 
 from elmo_components import characters
 from elmo_components.alphabet import MAX_ALPHABET
-from elmo_components.characters import BOS_IDS, EOS_IDS, CharacterMapper
+from elmo_components.characters import CharacterMapper, sentence_marks
+from elmo_components.config import CharCnnConfig
 
 WORDS = [
     "The",
@@ -110,8 +111,12 @@ def test_a_batch_is_the_callers_own() -> None:
 
 
 def test_the_marks_of_a_sentence_are_int64_as_a_batch_is() -> None:
-    assert BOS_IDS.dtype == EOS_IDS.dtype == numpy.int64
-    assert BOS_IDS.tolist() == ids_by_hand("<S>") and EOS_IDS.tolist() == ids_by_hand("</S>")
+    config = CharCnnConfig(
+        embedding_size=1, filters=((1, 1),), num_highway_layers=0, activation="relu"
+    )
+    begin, end = sentence_marks(config)
+    assert begin.dtype == end.dtype == numpy.int64
+    assert begin.tolist() == ids_by_hand("<S>") and end.tolist() == ids_by_hand("</S>")
 
 
 def test_what_is_no_string_is_an_error() -> None:

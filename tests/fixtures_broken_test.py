@@ -24,7 +24,7 @@ REASONS = {
     "archives/path_out.tar.gz": OUT,
     "archives/pipe.tar.gz": rf"its member 'weights\.th' {MEMBER}",
     "archives/truncated.tar.gz": "Compressed file ended",
-    "archives/twice.tar.gz": r"it must hold 'config\.json' once",
+    "archives/twice.tar.gz": r"it must have 'config\.json' once",
     "many_langs/code": r"token_embedder\.pkl cannot be used: .*evil is not a parameter",
     "many_langs/deep_pickle": r"token_embedder\.pkl cannot be used",
     "many_langs/path_of_config": "config_path must name a file .*found 'hostname'",

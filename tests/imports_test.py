@@ -112,6 +112,8 @@ import logging, random, torch
 before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 handlers = list(logging.getLogger().handlers)
 import elmo_components
+slow = {{"h5py", "matplotlib", "pyarrow", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
+assert not slow, f"import elmo_components imports {{slow}}"
 after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 assert before == after and handlers == logging.getLogger().handlers
 elmo = elmo_components.Elmo.from_pretrained({str(fixtures / "models" / "tiny")!r})

@@ -1,4 +1,4 @@
-"""Which weights a cached result was computed with, and whether they have changed since."""
+"""Recognises the weights that a cached result was computed with, and their changes."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,25 +9,20 @@ from torch import nn
 
 __all__ = ["Fingerprint", "digest", "frozen_weights"]
 
-# How many numbers of each weight are compared. An assignment through `.data`, as AllenNLP's moving
-# averages make it, leaves no other trace.
+# How many values of each weight are compared. An assignment through `.data`, as AllenNLP's moving
+# averages do, changes nothing else.
 SAMPLES = 128
-# Steps by the golden ratio spread over all columns, however many samples are taken.
+# Steps of the golden ratio spread any number of samples over all columns.
 GOLDEN_RATIO = 0.6180339887498949
 
 
 def frozen_weights(modules: Iterable[nn.Module]) -> Optional[list[torch.Tensor]]:
     """
-    Returns all parameters of some modules, or `None` where results of theirs must not be cached.
+    Returns the own parameters of modules; `None` if their results must not be cached.
 
-    That is: with a gradient, within autocast, for a module with hooks or buffers (as
+    They must not with a gradient, within autocast, for modules with hooks or buffers (which
     `torch.nn.utils.prune` and the older `weight_norm` add) or with parametrizations, and within
-    `torch.func.functional_call` or a replica of `DataParallel`, whose weights are no parameters.
-
-    # Parameters
-
-    modules : `Iterable[nn.Module]`
-        The modules, each of which counts without its submodules.
+    `torch.func.functional_call` or a replica of `DataParallel`, whose weights are not parameters.
     """
     weights: list[torch.Tensor] = []
     for module in modules:
@@ -35,10 +30,10 @@ def frozen_weights(modules: Iterable[nn.Module]) -> Optional[list[torch.Tensor]]
             return None
         if "parametrizations" in module._modules:
             return None
-        # torch 1.12 replaces the attribute alone in a functional call
+        # a functional call in torch 1.12 replaces only the attribute
         found = (getattr(module, name) for name in module._parameters)
         weights += [weight for weight in found if weight is not None]
-    # the first comparison is much the faster
+    # the first comparison is much faster
     are_parameters = (type(w) is nn.Parameter or isinstance(w, nn.Parameter) for w in weights)
     if not weights or not all(are_parameters):
         return None
@@ -49,16 +44,12 @@ def frozen_weights(modules: Iterable[nn.Module]) -> Optional[list[torch.Tensor]]
 
 class Fingerprint:
     """
-    Recognises weights, and sees whether they have changed: by the tensors, their memory, PyTorch's
-    count of changes in place, and a sample of the numbers.
+    Recognises weights and their changes: by the tensors, their memory, PyTorch's count of in-place
+    changes, and a sample of the values.
 
-    It misses an assignment through `.data` that leaves all sampled numbers as they were: one of
-    fewer than about a fiftieth of a large weight's rows or columns.
-
-    # Parameters
-
-    weights : `Sequence[torch.Tensor]`
-        The fingerprint holds references, so that no other tensor can take their memory.
+    It misses an assignment through `.data` that changes no sampled value: one to fewer than about a
+    fiftieth of a large weight's rows or columns. It has references to the weights, so that no other
+    tensor can take their memory.
     """
 
     def __init__(self, weights: Sequence[torch.Tensor]) -> None:
@@ -90,7 +81,7 @@ class Fingerprint:
 
 
 def digest(weights: Sequence[torch.Tensor]) -> str:
-    """Returns the SHA-256 of each weight's dtype, shape and numbers, in hexadecimal."""
+    """Returns the SHA-256 of the dtypes, shapes and values, in hexadecimal."""
     found = hashlib.sha256()
     for weight in weights:
         found.update(f"{weight.dtype} {tuple(weight.shape)} ".encode())
@@ -105,7 +96,7 @@ def _version(weight: torch.Tensor) -> tuple:
 
 
 def _sampled_places(weight: torch.Tensor) -> torch.Tensor:
-    """Returns the flat indices to compare, (samples,): all, or some in each part of both axes."""
+    """Returns the flat indices to compare, (samples,): all, or some from all rows and columns."""
     number = weight.numel()
     if number <= SAMPLES:
         return torch.arange(number, device=weight.device)
@@ -119,7 +110,7 @@ def _sampled_places(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _is_autocast() -> bool:
-    # torch 2.4 gave the first one its argument and deprecated the second
+    # torch 2.4 added the argument and deprecated `is_autocast_cpu_enabled`
     try:
         on_cpu = torch.is_autocast_enabled("cpu")
     except TypeError:

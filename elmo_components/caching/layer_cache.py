@@ -1,4 +1,4 @@
-"""Layers of sentences cached across epochs while the biLM does not change."""
+"""Caches the layers of sentences across epochs while the biLM does not change."""
 
 import logging
 from collections.abc import Sequence
@@ -19,19 +19,17 @@ logger = logging.getLogger(__name__)
 
 DTYPES = ("float32", "float16")
 
-# Two sentences that share a digest of so many bytes are not to be found.
+# In bytes: two sentences with the same digest are too improbable.
 KEY_SIZE = 16
 
 
 def has_fixed_layers(bilm: nn.Module) -> bool:
     """
-    Returns whether a `BiLm` gives a sentence the same layers at each call.
-
-    That is: no weight requires a gradient, gradients on or off, recurrent dropout is inactive, and
-    all of `frozen_weights`.
+    Returns whether a `BiLm` gives a sentence the same layers at each call: no weight requires a
+    gradient, recurrent dropout is inactive, and `frozen_weights` finds nothing against it.
     """
     return (
-        # a trace serves other sentences too
+        # a trace must work for other sentences
         not torch.jit.is_tracing()
         and not any(weight.requires_grad for weight in bilm.parameters())
         and not any(
@@ -44,13 +42,12 @@ def has_fixed_layers(bilm: nn.Module) -> bool:
 
 class LayerCache:
     """
-    All layers of the sentences that came first, as many as fit; others are computed each time.
+    Caches all layers of the first sentences that fit. Others are computed each time.
 
-    No sentence is evicted: where an epoch does not fit, each would be gone before it comes again. A
-    sentence's key is the digest of its character ids. Layers belong to a biLM's weights: the cache
-    is emptied when it is given another biLM, or when its weights have changed (see `Fingerprint`).
-    Layers are stored on the CPU, whatever the device. Several threads may use a cache at once. A
-    copy, or an unpickled one, is empty.
+    No sentence is evicted: if an epoch does not fit, each would be evicted before it is used again.
+    A sentence's key is the digest of its character ids. Another biLM or changed weights empty the
+    cache (see `Fingerprint`). Layers are stored on the CPU. Several threads may use a cache at
+    once. A copied or unpickled cache is empty.
 
     # Parameters
 
@@ -58,8 +55,8 @@ class LayerCache:
         The size limit of all layers. A token, and each of a sentence's two marks, takes
         2 * num_layers - 1 vectors of `hidden_size`.
     dtype : `str`
-        "float32"; or "float16", which takes half as much and rounds to 11 bits. It rounds layers
-        that are not cached too, so that a sentence has the same ones each time.
+        "float32"; or "float16", which takes half the memory and rounds to 11 bits. It rounds
+        layers that are not cached too, so that a sentence has the same layers each time.
 
     # Raises
 
@@ -84,30 +81,26 @@ class LayerCache:
 
     def layers(self, character_ids: torch.Tensor, bilm: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        Returns a biLM's layers and mask, as `BiLmOutput` has them, of sentences without a state.
-        It computes those that are not cached.
+        Returns the layers and the mask of `BiLmOutput` for sentences without a state, and computes
+        those that are not cached.
 
         # Parameters
 
         character_ids : `torch.Tensor`
             int64, (batch, time, 50), as `BiLm` takes them.
         bilm : `BiLm`
-            One that `has_fixed_layers`.
-
-        # Raises
-
-        `ValueError` as `BiLm` does.
+            It must satisfy `has_fixed_layers`.
         """
         # (batch,) and (batch, time + 2)
         lengths, mask = bilm.lengths_and_mask(character_ids)
         tokens, steps = lengths.tolist(), mask.sum(dim=1).tolist()
-        # all ids, and the digits of words' numbers, are that small
+        # all ids and digits fit in int16
         ids = character_ids.to("cpu", torch.int16).contiguous().numpy()
         keys = [
             blake2b(sentence[:number].data, digest_size=KEY_SIZE).digest()
             for sentence, number in zip(ids, tokens)
         ]
-        # (batch, time + 2, (2 * num_layers - 1) * hidden_size): the first layer is one half twice
+        # (batch, time + 2, (2 * num_layers - 1) * hidden_size): both halves of layer 0 are equal
         size = (2 * bilm.config.num_layers - 1) * bilm.config.lstm.hidden_size
         rows = numpy.zeros((*mask.shape, size), dtype=self.dtype)
         weights = list(bilm.parameters())
@@ -117,7 +110,7 @@ class LayerCache:
             table = self._table
         missing: dict[bytes, list[int]] = {}
         for place, key in enumerate(keys):
-            # an array that is in the table is never written to
+            # arrays in the table are never changed
             cached = table.rows.get(key)
             if cached is None:
                 missing.setdefault(key, []).append(place)
@@ -130,7 +123,7 @@ class LayerCache:
             computed = self._computed(bilm, character_ids[firsts, :longest])
             for sentence, (key, places) in zip(computed, missing.items()):
                 found = sentence[: steps[places[0]]]
-                # if the weights have changed meanwhile, nobody reads this table any more
+                # if the weights have changed since, nobody reads this table
                 with self._lock:
                     table.add(key, found)
                 for place in places:
@@ -168,7 +161,7 @@ class _Table:
         self._is_full = False
 
     def add(self, key: bytes, rows: numpy.ndarray) -> None:
-        """Adds a sentence's layers, (tokens + 2, size), where they fit."""
+        """Adds a sentence's layers, (tokens + 2, size), if they fit."""
         if self._is_full or key in self.rows:
             return
         if rows.nbytes <= self._free_bytes:

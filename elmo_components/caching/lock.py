@@ -9,9 +9,9 @@ __all__ = ["ForkSafeLock"]
 
 class ForkSafeLock:
     """
-    A lock that is open in a forked child, even where another thread of the parent holds it.
+    A lock that is free in a forked child, even if another thread of the parent has acquired it.
 
-    What it guards must be consistent between any two Python instructions.
+    The data that it guards must be consistent between any two Python instructions.
     """
 
     def __init__(self) -> None:

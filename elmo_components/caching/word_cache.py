@@ -1,4 +1,4 @@
-"""Word vectors cached across batches while the character encoder does not change."""
+"""Caches word vectors across batches while the character encoder does not change."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,16 +14,11 @@ __all__ = ["WordCache"]
 
 class WordCache:
     """
-    The vectors of the `size` words used last.
+    Caches the vectors of the `size` words used last.
 
-    A word is the bytes of its character ids as int16, so that no two words can be confused. Vectors
-    belong to weights: the cache is emptied when it is given others, or when these have changed (see
-    `Fingerprint`). Several threads may use a cache at once. A copy, or an unpickled one, is empty.
-
-    # Parameters
-
-    size : `int`
-        1 or more.
+    A word's key is the bytes of its character ids as int16. Other or changed weights empty the
+    cache (see `Fingerprint`). Several threads may use a cache at once. A copied or unpickled cache
+    is empty.
 
     # Raises
 
@@ -50,14 +45,12 @@ class WordCache:
         compute: Callable[[Sequence[bytes]], torch.Tensor],
     ) -> torch.Tensor:
         """
-        Returns the vectors of distinct words, (words, hidden_size), in memory of their own.
+        Returns the vectors of distinct words, (words, hidden_size), in new memory.
 
         # Parameters
 
-        words : `Sequence[bytes]`
-            Each comes once.
         weights : `Sequence[torch.Tensor]`
-            All that the vectors depend on; see `frozen_weights`.
+            All weights that the vectors depend on; see `frozen_weights`.
         compute : `Callable[[Sequence[bytes]], torch.Tensor]`
             Computes the vectors of words that are not cached.
         """
@@ -75,7 +68,7 @@ class WordCache:
         # without the lock: two threads may compute the same word
         computed = compute(missing)
         with self._lock:
-            # if the weights have changed meanwhile, nobody reads this table any more
+            # if the weights have changed since, nobody reads this table
             table.add(missing, computed)
         if cached is None or not rows:
             return computed
@@ -99,7 +92,7 @@ class _Table:
         self.fingerprint = Fingerprint(weights)
 
     def row(self, word: bytes) -> Optional[int]:
-        """Returns a word's row, and marks the word as used."""
+        """Returns a word's row, and makes the word the last used one."""
         if word not in self.rows:
             return None
         self.rows.move_to_end(word)
@@ -110,13 +103,13 @@ class _Table:
         # another thread may have added some
         places = {word: place for place, word in enumerate(words) if word not in self.rows}
         new = list(places)[-self.size :]
-        # a cached vector can be overwritten in any mode, whatever mode it was computed in
+        # outside inference mode, so that vectors can be overwritten in any mode
         with torch.inference_mode(False), torch.no_grad():
             self._make_room(len(new), vectors)
             assert self.vectors is not None
             rows = self.free[len(self.free) - len(new) :]
             self.vectors[rows] = vectors[[places[word] for word in new]].detach()
-        # last, so that an interruption above leaves no word with another's vector
+        # last, so that no interruption gives a word another word's vector
         del self.free[len(self.free) - len(new) :]
         self.rows.update(zip(new, rows))
 

@@ -1,4 +1,4 @@
-"""Reads and writes checkpoints of biLMs in every known format, and tells formats apart."""
+"""Reads and writes checkpoints of biLMs in every known format, and identifies formats."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ def identify(path: Union[str, os.PathLike]) -> ModuleType:
 
     # Raises
 
-    `FileNotFoundError` if there is nothing, `CheckpointError` if its format is not known.
+    `FileNotFoundError`, or `CheckpointError` for an unknown format.
     """
     return _format_of(resolve(path))
 
@@ -45,7 +45,7 @@ def load(
         address of one of these, or a name in `names.SHIPPED` or `names.PUBLISHED`. Downloads go
         to the cache of the `cached_path` package; the options of HDF5 weights are downloaded too.
     config : `Optional[ElmoConfig]`
-        The architecture it must have; `None` for the one that is found with it.
+        The architecture that it must have; `None` for its own.
     softmax : `bool`
         Whether to read the softmax and its vocabulary too, if present. Embedding does not need
         them, and they may be larger than the biLM.
@@ -67,7 +67,7 @@ def read_options(path: Union[str, os.PathLike]) -> ElmoConfig:
 
     # Raises
 
-    `FileNotFoundError`, or `CheckpointError` for what cannot be downloaded or used.
+    `FileNotFoundError`, or `CheckpointError` for a failed download or a defect.
     """
     name = os.fspath(path)
     return bilm_tf.read_options(fetch(name) if is_address(name) else Path(path))
@@ -93,7 +93,8 @@ def save(
 
     # Raises
 
-    `CheckpointError` for what cannot be stored, and `ValueError` for another dtype or format.
+    `CheckpointError` for a biLM that the format cannot store, and `ValueError` for an unknown dtype
+    or format.
     """
     path = Path(path)
     if folder_format not in FOLDER_FORMATS:

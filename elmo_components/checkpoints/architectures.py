@@ -1,4 +1,4 @@
-"""Architectures that a configuration names: those of known models, and those from files."""
+"""The architectures of known models, and those stored in archives."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +9,8 @@ from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
 
 __all__ = ["ARCHITECTURES", "NAMESPACE", "architectures_of"]
 
-# The vocabulary's namespace, and so the archive's file, of architectures that were read from files:
-# JSON objects with "path" and "options".
+# The namespace of the vocabulary, and so the file in an archive, with architectures that were read
+# from files: JSON objects with "path" and "options".
 NAMESPACE = "elmo_architectures"
 
 PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))

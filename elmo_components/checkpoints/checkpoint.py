@@ -1,4 +1,4 @@
-"""A biLM outside any module: what every checkpoint format reads and writes."""
+"""A biLM's sizes and tensors, which every checkpoint format reads and writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,13 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "check_agreement",
+    "check_written",
     "flattened",
-    "listed",
     "mismatches",
 ]
 
 # The softmax over the next word, which pre-training needs.
 SOFTMAX_NAMES = ("softmax.weight", "softmax.bias")
-
-# How many defects an error lists, and how many characters of each.
-MAX_LISTED = 100
-MAX_PROBLEM = 300
 
 
 class CheckpointError(ValueError):
@@ -50,7 +46,7 @@ class Checkpoint:
 
     # Raises
 
-    `CheckpointError` for half a softmax, or a vocabulary of another size than the softmax.
+    `CheckpointError` for a weight or a bias without the other, or a vocabulary of the wrong size.
     """
 
     config: ElmoConfig
@@ -90,10 +86,11 @@ class Checkpoint:
 
 def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None:
     """
+    Checks that the architecture found at `path` is the wanted one.
+
     # Raises
 
-    `CheckpointError` that lists every number in which the architecture `found` at `path` differs
-    from the one `wanted`.
+    `CheckpointError` that lists every difference.
     """
     here, there = (flattened(config.to_options()) for config in (wanted, found))
     differences = [
@@ -102,12 +99,22 @@ def check_agreement(found: ElmoConfig, wanted: ElmoConfig, path: object) -> None
         if here.get(key) != there.get(key)
     ]
     if differences:
-        raise CheckpointError(f"{path} holds another architecture: {'; '.join(differences)}")
+        raise CheckpointError(f"{path} has another architecture: {'; '.join(differences)}")
+
+
+def check_written(written: Checkpoint, checkpoint: Checkpoint, path: object) -> None:
+    """Raises a `CheckpointError` if the file written to `path` has other contents."""
+    same = (written.config, written.vocabulary) == (checkpoint.config, checkpoint.vocabulary)
+    if not same or not all(
+        torch.equal(written.tensors[name], tensor.detach().cpu().float())
+        for name, tensor in checkpoint.tensors.items()
+    ):
+        raise CheckpointError(f"{path} did not read back as it was written")
 
 
 def flattened(options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Returns nested objects as one.
+    Flattens nested objects into one, with dotted keys.
 
     >>> flattened({"lstm": {"dim": 16}, "version": 1})
     {'lstm.dim': 16, 'version': 1}
@@ -125,8 +132,8 @@ def mismatches(
     found: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[int]]
 ) -> list[str]:
     """
-    Returns, in words, every tensor that is missing, left over or of another shape. A size of -1 in
-    `wanted` stands for any.
+    Returns a message for each tensor that is missing, unknown or of another shape. -1 in `wanted`
+    stands for any size.
     """
     problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [f"{name} is not a parameter" for name in found if name not in wanted]
@@ -137,18 +144,3 @@ def mismatches(
         ):
             problems.append(f"{name} is of shape {sizes}, not {tuple(shape)}")
     return problems
-
-
-def listed(problems: Sequence[str]) -> str:
-    """Returns the defects of a file as one printable text of limited length."""
-    shortened = [
-        problem if len(problem) <= MAX_PROBLEM else f"{problem[:MAX_PROBLEM]}..."
-        for problem in problems[:MAX_LISTED]
-    ]
-    more = len(problems) - len(shortened)
-    text = "; ".join(shortened + ([f"and {more:,} more"] if more else []))
-    # a name in a file may have control characters
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )

@@ -38,10 +38,10 @@ def base_name(address: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
 
 
-def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] = None) -> Path:
+def fetch(address: str, *, sha256: Optional[str] = None, folder: Optional[Path] = None) -> Path:
     """
-    Returns the path of the file at an address on this machine. Downloads it unless it is in the
-    cache. Without a network the file in the cache is used.
+    Returns the local path of the file at an address, and downloads it unless it is in the cache.
+    Without a network the file in the cache is used.
 
     # Parameters
 
@@ -49,18 +49,18 @@ def fetch(address: str, *, sha256: Optional[str] = None, beside: Optional[Path] 
         An `https://` or `http://` address.
     sha256 : `Optional[str]`
         The expected one, if known.
-    beside : `Optional[Path]`
-        A file that was fetched before, in whose folder to put this one.
+    folder : `Optional[Path]`
+        The folder of the file; `None` for a folder of its own.
 
     # Raises
 
-    `CheckpointError` for a file that cannot be downloaded, is shorter than the server says, or has
-    another sha256. It is then removed from the cache.
+    `CheckpointError` for a file that cannot be downloaded or has another size or sha256 than
+    expected. It is then removed from the cache.
     """
     try:
         cached = _cached(address)
-        folder = cached.parent / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:16]
-        place = (folder if beside is None else beside.parent) / base_name(address)
+        own = cached.parent / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:16]
+        place = (folder or own) / base_name(address)
         is_new = not (place.exists() and os.path.samefile(place, cached))
         problem = _problem(cached, address, sha256, is_new=is_new)
         if problem is not None:

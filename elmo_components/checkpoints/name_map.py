@@ -1,8 +1,8 @@
 """
-The map between another format's tensors and ours: one list of entries, used to read and to write.
+Maps another format's tensors to ours and back, by a list of entries.
 
-A format makes its list from a biLM's sizes. The parts that AllenNLP's ELMo and ELMoForManyLangs
-share are here.
+A format makes its list from a biLM's sizes. This module has the entries that AllenNLP's ELMo and
+ELMoForManyLangs share.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from elmo_components.checkpoints.checkpoint import CheckpointError, listed, mismatches
+from elmo_components.alphabet import listed
+from elmo_components.checkpoints.checkpoint import CheckpointError, mismatches
 from elmo_components.config import ElmoConfig
 
 __all__ = [
@@ -38,7 +39,7 @@ SAME = Transform(lambda tensor: [tensor], lambda tensors: tensors[0])
 
 
 class Entry(NamedTuple):
-    """One of their tensors, and ours that it holds. A size of -1 in `shape` stands for any."""
+    """One of their tensors, and those of ours in it. -1 in `shape` stands for any size."""
 
     ours: tuple[str, ...]
     theirs: str
@@ -48,9 +49,11 @@ class Entry(NamedTuple):
 
 def check_shapes(entries: Iterable[Entry], shapes: Mapping[str, Sequence[int]]) -> None:
     """
+    Checks the shapes of their tensors.
+
     # Raises
 
-    `CheckpointError` that lists every tensor that is missing, left over or of another shape.
+    `CheckpointError` that lists every tensor that is missing, unknown or of another shape.
     """
     problems = mismatches(shapes, {entry.theirs: entry.shape for entry in entries})
     if problems:
@@ -90,19 +93,17 @@ def to_theirs(
         yield entry.theirs, entry.transform.write(parts).contiguous()
 
 
-def _split_highway(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-    transform, gate = tensor.chunk(2)
-    return [transform, -gate]
-
-
 def _add_to_forget_gate(bias: torch.Tensor, number: float) -> torch.Tensor:
     bias = bias.clone()
     bias.chunk(4)[1].add_(number)
     return bias
 
 
-# their gate says what is carried, ours what is transformed
-HIGHWAY = Transform(_split_highway, lambda tensors: torch.cat([tensors[0], -tensors[1]]))
+# their gate is for the carried part, ours for the transformed part
+HIGHWAY = Transform(
+    lambda tensor: [tensor.chunk(2)[0], -tensor.chunk(2)[1]],
+    lambda tensors: torch.cat([tensors[0], -tensors[1]]),
+)
 # they store TensorFlow's 1 in the forget gate's bias; here it is added at run time
 FORGET_BIAS = Transform(
     lambda tensor: [_add_to_forget_gate(tensor, -1.0)],
@@ -111,7 +112,7 @@ FORGET_BIAS = Transform(
 
 
 def cnn_entries(config: ElmoConfig, prefix: str, convolution: str, projection: str) -> list[Entry]:
-    """Returns the list for convolutions, highways and projection, named as AllenNLP does."""
+    """Returns the entries of convolutions, highways and projection, named as in AllenNLP."""
     cnn, hidden, filters = config.char_cnn, config.lstm.hidden_size, config.char_cnn.num_filters
     entries = []
     for index, (width, number) in enumerate(cnn.filters):
@@ -145,7 +146,7 @@ def cnn_entries(config: ElmoConfig, prefix: str, convolution: str, projection: s
 
 
 def lstm_entries(config: ElmoConfig, prefix: str = "") -> list[Entry]:
-    """Returns the list for both directions' LSTMs, named as AllenNLP does."""
+    """Returns the entries of both directions' LSTMs, named as in AllenNLP."""
     hidden, cell = config.lstm.hidden_size, config.lstm.cell_size
     return [
         Entry(

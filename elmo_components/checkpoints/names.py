@@ -67,8 +67,8 @@ PUBLISHED = {
 
 def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) -> Path:
     """
-    Returns the path of a checkpoint on this machine, downloading it if needed. An existing path
-    takes precedence over a name. The options of HDF5 weights are put beside them.
+    Returns the local path of a checkpoint, and downloads it if needed. An existing path takes
+    precedence over a name. The options of HDF5 weights are downloaded into the same folder.
 
     # Parameters
 
@@ -103,7 +103,7 @@ def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) ->
 
 
 def _published_at(address: str) -> Published:
-    """Returns what is known of an address; of an unknown one, the usual address of its options."""
+    """Returns the checkpoint at an address, and guesses the address of its options if needed."""
     for published in PUBLISHED.values():
         if published.weights == address:
             return published
@@ -119,7 +119,7 @@ def _downloaded(published: Published, options_needed: bool) -> Path:
     weights = fetch(published.weights, sha256=published.sha256)
     if published.options:
         try:
-            fetch(published.options, beside=weights)
+            fetch(published.options, folder=weights.parent)
         except CheckpointError as error:
             if options_needed:
                 raise CheckpointError(

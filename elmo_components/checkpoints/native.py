@@ -1,4 +1,4 @@
-"""Our own format: one safetensors file, whose metadata holds the biLM's sizes."""
+"""Our own format: one safetensors file with the biLM's sizes in its metadata."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,16 @@ import safetensors
 import torch
 from safetensors.torch import save as serialized
 
-from elmo_components.alphabet import shown
+from elmo_components.alphabet import listed, shown
 from elmo_components.checkpoints.atomic import atomic_write
 from elmo_components.checkpoints.checkpoint import (
     SOFTMAX_NAMES,
     Checkpoint,
     CheckpointError,
-    listed,
+    check_written,
     mismatches,
 )
+from elmo_components.checkpoints.name_map import Entry, to_ours
 from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.checkpoints.untrusted.json_text import parse_json
 from elmo_components.config import ElmoConfig
@@ -29,10 +30,10 @@ LENGTH_BYTES = 8
 FORMAT = "elmo_components"
 VERSION = "1"
 VOCABULARY_KEY = "vocabulary"
-# What is written, and safetensors' names of what is read.
+# The dtypes that can be written, and safetensors' names of those that can be read.
 DTYPES = (torch.float32, torch.float16)
 STORED = ("F32", "F16", "BF16")
-# In bytes: a vocabulary of two million words, and everything else in the header.
+# In bytes: a vocabulary of two million words, and a whole header.
 MAX_VOCABULARY = 32 << 20
 MAX_HEADER = 2 * MAX_VOCABULARY
 
@@ -44,14 +45,7 @@ def matches(path: Path) -> bool:
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the file at `path`. All tensors become float32.
-
-    # Parameters
-
-    config : `Optional[ElmoConfig]`
-        Not needed: the file has its own sizes.
-    softmax : `bool`
-        Whether to read the softmax and its vocabulary, if present.
+    Reads a file. All tensors become float32. `config` has no effect: the file has its own sizes.
 
     # Raises
 
@@ -68,7 +62,7 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
                 for name in file.keys()  # noqa: SIM118
                 if name not in SOFTMAX_NAMES or softmax
             }
-            # before any number is read
+            # before any tensor is read
             problems = mismatches(
                 {
                     name: part.get_shape()
@@ -84,14 +78,8 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
             ]
             if problems:
                 raise CheckpointError(listed(problems))
-            tensors = {name: file.get_tensor(name).float() for name in parts}
-        problems = [
-            f"{name} has values that are not finite"
-            for name, tensor in tensors.items()
-            if not torch.isfinite(tensor).all()
-        ]
-        if problems:
-            raise CheckpointError(listed(problems))
+            entries = [Entry((name,), name, part.get_shape()) for name, part in parts.items()]
+            tensors = to_ours(entries, ((name, file.get_tensor(name).float()) for name in parts))
         return Checkpoint(config, tensors, _read_vocabulary(metadata) if softmax else None)
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
@@ -101,17 +89,12 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
 
 def save(checkpoint: Checkpoint, path: Path, *, dtype: torch.dtype = torch.float32) -> None:
     """
-    Writes the file `path`. It is read again and compared before it replaces an existing file.
-
-    # Parameters
-
-    dtype : `torch.dtype`
-        float32, or float16, to which the values are rounded.
+    Writes a file. It is read back and compared before it replaces an existing one.
 
     # Raises
 
-    `CheckpointError` for values that are not finite or too large for the dtype, and `ValueError`
-    for another dtype.
+    `CheckpointError` for values that are not finite or too large for `dtype`, and `ValueError` for
+    a dtype other than float32 and float16.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(map(str, DTYPES))}; found {dtype}")
@@ -138,18 +121,10 @@ def save(checkpoint: Checkpoint, path: Path, *, dtype: torch.dtype = torch.float
         metadata[VOCABULARY_KEY] = json.dumps(checkpoint.vocabulary, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        # save_file would let nobody but the owner read the file
+        # save_file makes a file that only its owner can read
         temporary.write_bytes(serialized(tensors, metadata=metadata))
-        written = load(temporary, softmax=True)
-        if (
-            written.config != checkpoint.config
-            or written.vocabulary != checkpoint.vocabulary
-            or not all(
-                torch.equal(written.tensors[name], tensor.float())
-                for name, tensor in tensors.items()
-            )
-        ):
-            raise CheckpointError(f"{path} did not read back as it was written")
+        rounded = Checkpoint(checkpoint.config, tensors, checkpoint.vocabulary)
+        check_written(load(temporary, softmax=True), rounded, path)
 
 
 def _check_header_length(path: Path) -> None:

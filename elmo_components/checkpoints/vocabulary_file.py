@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
+from elmo_components.alphabet import listed
 from elmo_components.checkpoints.atomic import atomic_write
-from elmo_components.checkpoints.checkpoint import CheckpointError, listed
+from elmo_components.checkpoints.checkpoint import CheckpointError
 
 __all__ = [
     "VOCABULARY_NAME",
@@ -53,7 +54,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
 
     # Raises
 
-    `CheckpointError` for what is not UTF-8 or too large, and for a broken `.gz`.
+    `CheckpointError` for a file that is not UTF-8, too large, or a broken `.gz`.
     """
     try:
         text = _contents(path).decode("utf-8").removesuffix("\n")
@@ -85,7 +86,7 @@ def save_vocabulary(words: tuple[str, ...], path: Path) -> None:
 
     # Raises
 
-    `CheckpointError` that lists the words that a line cannot hold.
+    `CheckpointError` that lists words with line ends or white space around them.
     """
     unfit = [
         repr(word)

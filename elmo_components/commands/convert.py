@@ -25,12 +25,12 @@ EXAMPLES = f"""examples:
   allennlp elmo-convert output/bilm/model.tar.gz output/bilm{SUFFIX}
   allennlp elmo-convert 179.zip elmo-of-many-langs --folder-format many_langs"""
 
-# The files of each kind of folder.
+# The files in a folder of each format.
 FILES = {
     "bilm_tf": (OPTIONS_NAME, WEIGHTS_NAME, VOCABULARY_NAME),
     "many_langs": (*NAMES, MODEL_CONFIG_NAME),
 }
-# Suffixes of formats that are read only; a folder with such a name would mislead.
+# Suffixes of formats that can only be read. No folder is created with such a name.
 READ_ONLY = (".hdf5", ".h5", ".gz", ".zip", ".pkl", ".th")
 
 
@@ -98,15 +98,11 @@ def convert(
 
     # Parameters
 
-    source : `Union[str, os.PathLike]`
-        See `checkpoints.load`.
-    destination, dtype, folder_format
-        See `checkpoints.save`.
+    source, destination, dtype, folder_format
+        See `checkpoints.load` and `checkpoints.save`.
     with_softmax : `bool`
-        Whether to write a language model's softmax and vocabulary too. Tied and adaptive ones
-        cannot be written.
-    force : `bool`
-        Whether to replace existing files.
+        Whether to write a language model's softmax and vocabulary too, unless it is tied or
+        adaptive.
     options : `Optional[str]`
         The path or address of the `options.json` of a source without one.
     part : `Optional[str]`
@@ -115,7 +111,7 @@ def convert(
     # Raises
 
     `ValueError` or `FileNotFoundError` for a source that cannot be read, a destination that cannot
-    be written, and for what the other format cannot hold.
+    be written, and a biLM that the other format cannot store.
     """
     _check_destination(destination, dtype, force, folder_format)
     config = None if options is None else checkpoints.read_options(options)
@@ -129,7 +125,7 @@ def convert(
         raise ValueError(f"--part is for an AllenNLP archive; found {path}")
     lost = ""
     if destination.suffix != SUFFIX and folder_format == "bilm_tf":
-        lost = " and ".join(_unknown_to_stock_readers(checkpoint.config.char_cnn))
+        lost = " and ".join(_nonstandard_features(checkpoint.config.char_cnn))
     if lost and not is_archive:
         raise ValueError(
             f"{destination} cannot hold {lost}: bilm-tf and AllenNLP would read other words. Use a "
@@ -164,8 +160,8 @@ def _check_destination(
         raise ValueError(f"There is already {existing}. Use --force to replace it")
 
 
-def _unknown_to_stock_readers(config: CharCnnConfig) -> list[str]:
-    """Returns the features of a biLM that stock readers of bilm-tf's format do not know."""
+def _nonstandard_features(config: CharCnnConfig) -> list[str]:
+    """Returns the features of a biLM that bilm-tf and AllenNLP do not have."""
     found = []
     if config.alphabet:
         found.append(f"alphabet of {len(config.alphabet):,} characters")

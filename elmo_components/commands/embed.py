@@ -28,7 +28,7 @@ EXAMPLES = """examples:
 After a kill, the same command resumes. Exit status 3: done, but some sentences were reported and
 left out."""
 
-# The exit status where sentences were left out; 1 is an error's and 2 that of wrong arguments.
+# The exit status if sentences were left out; 1 is that of errors and 2 that of wrong arguments.
 FAILURES = 3
 
 
@@ -133,12 +133,7 @@ def _embed(arguments: argparse.Namespace, destination: Path) -> Summary:
     progress = _Progress(source, in_lines=arguments.file_friendly_logging)
     try:
         return embed_file(
-            elmo,
-            source,
-            destination,
-            settings,
-            force=arguments.force,
-            advance=progress.advance,
+            elmo, source, destination, settings, force=arguments.force, advance=progress.advance
         )
     finally:
         progress.close()
@@ -152,7 +147,7 @@ def _layers(arguments: argparse.Namespace) -> Union[str, int, tuple[float, ...]]
             return tuple(float(weight) for weight in arguments.layer_weights.split(","))
         except ValueError as error:
             raise ValueError(
-                "--layer-weights must be numbers with commas between them; found "
+                "--layer-weights must be numbers separated by commas; found "
                 f"{arguments.layer_weights!r}"
             ) from error
     return "all" if arguments.all else "top" if arguments.top else "mean"
@@ -170,7 +165,7 @@ def _device(number: int) -> torch.device:
 
 
 class _Progress:
-    """A progress bar in sentences, which starts where the run resumes."""
+    """A progress bar in sentences that starts at the number of finished ones."""
 
     def __init__(self, source: SentenceFile, *, in_lines: bool) -> None:
         self._source = source
@@ -194,7 +189,7 @@ class _Progress:
 
 
 class _Lines:
-    """Standard error, with a line for each state of a progress bar."""
+    """Writes each state of a progress bar to standard error as a line of its own."""
 
     def write(self, text: str) -> None:
         if text.strip():

@@ -1,4 +1,4 @@
-"""Says what a checkpoint is, or compares a word's vectors in its sentences."""
+"""Describes a checkpoint, or compares a word's vectors in its sentences."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from elmo_components.pretraining.corpus import find_shards, read_lines
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "report_of", "run"]
 
-DESCRIPTION = "Say what a checkpoint or an archive is and whether anything is wrong with it."
+DESCRIPTION = "Describe a checkpoint or an archive, and say what is wrong with it."
 EXAMPLES = """examples:
   allennlp elmo-inspect fixtures/models/tiny
   allennlp elmo-inspect output/ner/model.tar.gz --plot mixes.png
@@ -135,7 +135,7 @@ def _cell(value: object) -> str:
 
 def _write_options(config: ElmoConfig, path: Path) -> None:
     text = _json(config.to_options()) + "\n"
-    # never over an existing file, which may be the checkpoint
+    # never overwrites a file, which may be the checkpoint
     with open(path, "x", encoding="utf-8") as file:
         file.write(text)
 

@@ -1,4 +1,4 @@
-"""Counts the vocabulary of a corpus, and may tokenise the corpus too."""
+"""Counts the vocabulary of a corpus, and writes the tokenised corpus if asked to."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "corpus", nargs="+", help="files (.txt, .gz, .xz; one sentence per line), folders, patterns"
     )
-    add("--output", required=True, help="the folder for the vocabulary; it must hold nothing else")
+    add("--output", required=True, help="the folder for the vocabulary; it may have no other files")
     add("--size", type=int, help="the most words, the three special ones included")
     add("--min-count", type=int, default=1, help="the fewest occurrences of a word")
     add("--alphabet", type=int, help="the most characters beyond ASCII with ids of their own")
@@ -64,12 +64,8 @@ def run(
     arguments: argparse.Namespace, split_of: Callable[[str], Split] = _white_space_alone
 ) -> None:
     """
-    Counts a corpus and prints a report.
-
-    # Parameters
-
-    split_of : `Callable[[str], Split]`
-        Returns the function that splits a line, for a `--tokenizer` other than "just_spaces".
+    Counts a corpus and prints a report. `split_of` returns the function that splits a line, for a
+    `--tokenizer` other than "just_spaces".
     """
     name = arguments.tokenizer
     print(
@@ -114,9 +110,7 @@ def count_vocabulary(
     corpus : `List[str]`
         See `find_shards`.
     output : `Path`
-        The folder. It may hold no other files, since AllenNLP reads each as a namespace.
-    split : `Split`
-        Splits a line into words.
+        The folder. It may have no other files, since AllenNLP reads each as a namespace.
     size, min_count
         See `WordCounts.vocabulary`.
     alphabet_size, min_character_count
@@ -126,12 +120,10 @@ def count_vocabulary(
         space within a token splits it, here and in the counts.
     num_shards : `int`
         The number of the tokenised corpus's files; see `write_shards`.
-    force : `bool`
-        Whether to replace existing files.
 
     # Raises
 
-    `FileNotFoundError`; `ValueError` for a folder with other files, or with these and without
+    `FileNotFoundError`; `ValueError` for a folder with other files, for existing files without
     `force`, and for numbers out of range.
     """
     if min_character_count is not None and alphabet_size is None:
@@ -198,6 +190,6 @@ def _prepare(folder: Path, names: list[str], force: bool) -> None:
     found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     others = [name for name in found if name not in names]
     if others:
-        raise ValueError(f"{folder} may hold only {', '.join(names)}; found {', '.join(others)}")
+        raise ValueError(f"{folder} may have only {', '.join(names)}; found {', '.join(others)}")
     if found and not force:
-        raise ValueError(f"{folder} holds {', '.join(found)}. Use --force to replace them")
+        raise ValueError(f"{folder} has {', '.join(found)}. Use --force to replace them")

@@ -1,4 +1,4 @@
-"""Sentences to vectors, in batches of sentences of similar length: a list, or a stream."""
+"""Embeds a list or a stream of sentences in batches of similar length."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +17,12 @@ __all__ = ["LAYERS", "WINDOW", "check_layers", "embed_sentences", "embed_stream"
 
 LAYERS = ("all", "mean", "top")
 
-# The bound on the steps of a batch, for each sentence of `batch_size`: fewer long sentences are
-# computed at once.
+# A batch has at most this many steps times `batch_size`, and so fewer sentences if they are long.
 STEPS_A_SENTENCE = 64
-# The number of tokens read ahead: their vectors take 100 MB for all layers of the original ELMo.
+# The number of tokens read ahead. All layers of the original ELMo take 100 MB for them.
 WINDOW = 8192
 
-# How many calls of `_evaluating` each module is in, and its mode before the first of them.
+# For each module the number of `_evaluating` calls in progress, and its mode before the first.
 _evaluated: "WeakKeyDictionary[nn.Module, tuple[int, bool]]" = WeakKeyDictionary()
 _evaluated_lock = threading.Lock()
 
@@ -41,11 +40,31 @@ def embed_sentences(
 
     # Raises
 
-    `TypeError` for a sentence that is not a sequence of strings, `ValueError` for other layers or
-    sizes.
+    `TypeError` for a sentence that is not a sequence of strings, `ValueError` for unknown layers
+    and sizes below 1.
     """
     _check(layers, batch_size)
-    return _embed(bilm, characters, list(_checked(sentences)), layers, batch_size)
+    sentences = list(_checked(sentences))
+    vectors: list[numpy.ndarray] = [numpy.empty(0)] * len(sentences)
+    device = next(bilm.parameters()).device
+    # not in a generator: the caller must not see evaluation mode between two vectors
+    with _evaluating(bilm), torch.no_grad():
+        for chosen in _batches([len(sentence) for sentence in sentences], batch_size):
+            ids = characters.batch_ids([sentences[index] for index in chosen])
+            # (num_layers, batch, time + 2, 2 * hidden_size)
+            batch = bilm(ids.to(device)).layers
+            if layers == "mean":
+                # (batch, time + 2, 2 * hidden_size)
+                batch = batch.mean(dim=0)
+            elif layers == "top":
+                # (batch, time + 2, 2 * hidden_size)
+                batch = batch[-1]
+            found = batch.float().cpu().numpy()
+            for row, index in enumerate(chosen):
+                tokens = slice(1, 1 + len(sentences[index]))
+                # a copy, so that the batch's memory is freed
+                vectors[index] = found[..., row, tokens, :].copy()
+    return vectors
 
 
 def embed_stream(
@@ -70,18 +89,12 @@ def embed_stream(
     return (
         vectors
         for read in _windows(_checked(sentences), window)
-        for vectors in _embed(bilm, characters, read, layers, batch_size)
+        for vectors in embed_sentences(bilm, characters, read, layers=layers, batch_size=batch_size)
     )
 
 
 def check_layers(layers: str) -> None:
-    """
-    Checks a name of layers.
-
-    # Raises
-
-    `ValueError` for another one than those of `LAYERS`.
-    """
+    """Raises a `ValueError` for a name that is not in `LAYERS`."""
     if layers not in LAYERS:
         raise ValueError(f"layers must be one of {', '.join(LAYERS)}; found {layers!r}")
 
@@ -99,7 +112,7 @@ def _checked(sentences: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
 
 
 def _windows(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
-    """Yields all sentences, each time as few as have `size` steps or more."""
+    """Yields the sentences in lists, each as short as possible with `size` steps or more."""
     window: list[Sequence[str]] = []
     steps = 0
     try:
@@ -110,39 +123,10 @@ def _windows(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Seq
                 yield window
                 window, steps = [], 0
     except Exception:
-        # raised again, after the vectors of the sentences before it
+        # the vectors of earlier sentences come before the error
         yield window
         raise
     yield window
-
-
-def _embed(
-    bilm: BiLm,
-    characters: CharacterMapper,
-    sentences: Sequence[Sequence[str]],
-    layers: str,
-    batch_size: int,
-) -> list[numpy.ndarray]:
-    vectors: list[numpy.ndarray] = [numpy.empty(0)] * len(sentences)
-    device = next(bilm.parameters()).device
-    # not in a generator: the caller must not see evaluation mode between two vectors
-    with _evaluating(bilm), torch.no_grad():
-        for chosen in _batches([len(sentence) for sentence in sentences], batch_size):
-            ids = characters.batch_ids([sentences[index] for index in chosen])
-            # (num_layers, batch, time + 2, 2 * hidden_size)
-            batch = bilm(ids.to(device)).layers
-            if layers == "mean":
-                # (batch, time + 2, 2 * hidden_size)
-                batch = batch.mean(dim=0)
-            elif layers == "top":
-                # (batch, time + 2, 2 * hidden_size)
-                batch = batch[-1]
-            found = batch.float().cpu().numpy()
-            for row, index in enumerate(chosen):
-                tokens = slice(1, 1 + len(sentences[index]))
-                # a copy, so that the batch's memory is freed
-                vectors[index] = found[..., row, tokens, :].copy()
-    return vectors
 
 
 def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -1,9 +1,9 @@
 """
 Embeds a file of sentences into a file of vectors, in constant memory; resumes after a kill.
 
-Sentences are embedded window by window. Some windows are a part, and a part is one transaction.
-Windows and parts follow from the sentences alone, and each part starts with an empty word cache: so
-a resumed run gives the same numbers, to the last bit, as one that was not disturbed.
+Sentences are embedded window by window. Several windows are a part, and a part is one transaction.
+Windows and parts depend on the sentences alone, and each part starts with an empty word cache: so a
+resumed run gives the same bits as an uninterrupted one.
 """
 
 import logging
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 class Summary(NamedTuple):
     """
-    What a run has done, together with the killed runs that it resumed: sentences embedded, failures
-    that were reported and left out, and the records that were done before it started.
+    The numbers of sentences embedded and of failures left out, in this run and those that it
+    resumed, and the number of records that were done before this run.
     """
 
     sentences: int
@@ -43,13 +43,13 @@ class Summary(NamedTuple):
 
 
 class HasBiLm(Protocol):
-    """An `Elmo`, whose module is above this one in the table of levels."""
+    """An `Elmo`, which this module must not import."""
 
     bilm: BiLm
 
 
 def partial_path(destination: Path) -> Path:
-    """Returns the file that holds the vectors of an unfinished run."""
+    """Returns the file with the vectors of an unfinished run."""
     return destination.with_name(f"{destination.name}.partial")
 
 
@@ -66,33 +66,25 @@ def embed_file(
     """
     Embeds the sentences of a file and writes their vectors to another file.
 
-    The output appears whole, at the end. Until then its vectors are in the file `partial_path`.
-    After a kill the same call resumes there: it reads the finished part of the input again, which
-    must be the same. The output has the same bytes as that of an undisturbed run.
+    The output appears at the end. Until then its vectors are in the file `partial_path`. After a
+    kill the same call resumes: it reads the input again, whose finished part must be the same. The
+    output has the same bytes as that of an uninterrupted run.
 
     # Parameters
 
-    elmo : `Elmo`
-        On the device that computes.
-    source : `SentenceFile`
-        The sentences.
-    destination : `Path`
-        The file of vectors.
-    settings : `EmbedSettings`
-        What is written, and how.
     force : `bool`
         Whether to replace a file at `destination`, and an unfinished run with other settings or
         another input. A pipe with another input is always an error.
     report : `Callable[[str], None]`
-        Called with a message for each sentence that is left out because it cannot be read.
+        Called with a message for each sentence that cannot be read and is left out.
     advance : `Callable[[int], None]`
-        Called with the number of records done so far: at the start, then after each window.
+        Called with the number of finished records: at the start, then after each window.
 
     # Raises
 
-    `FileNotFoundError`, `FileExistsError`; `OSError` where the disk is full; `ValueError` for
-    damaged input, for an unfinished run with another input or other settings, and for what
-    `settings` make an error.
+    `FileNotFoundError`, `FileExistsError`; `OSError` for a full disk; `ValueError` for damaged
+    input, for an unfinished run with another input or other settings, and for sentences that are
+    errors by `settings`.
     """
     settings.choice.check(elmo.bilm.config.num_layers)
     partial = partial_path(destination)
@@ -133,7 +125,7 @@ def _embed(
     settings: EmbedSettings,
     advance: Callable[[int], None],
 ) -> None:
-    """Embeds the records that are left, into the partial file."""
+    """Embeds the remaining records into the partial file."""
     bilm.char_cnn.clear_cache()
     number = partial.progress.records
     window: list[tuple[int, Sentence]] = []
@@ -198,12 +190,12 @@ def _pack(
     settings: EmbedSettings,
 ) -> int:
     """Writes the output, removes the partial file, and returns the number of sentences."""
-    # this name, not a random one, so that the next run removes what a killed one has left
+    # a fixed name, so that the next run removes the file of a killed one
     temporary = partial.path.with_name(f"{partial.path.name}.output")
     temporary.unlink(missing_ok=True)
     needed = partial.path.stat().st_size
     free = shutil.disk_usage(temporary.parent).free
-    # HDF5 may crash where the disk is full
+    # HDF5 may crash on a full disk
     if free < needed:
         raise OSError(
             f"{destination} needs about {needed / 1e6:,.0f} MB of disk space, and "

@@ -1,4 +1,4 @@
-"""Chooses which records of an input to embed, and checks that a resumed run has the same input."""
+"""Selects the records to embed, and checks that a resumed run has the same input."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Callable, Optional
 from elmo_components.embedding.partial_file import Progress
 from elmo_components.embedding.readers import Sentence, SentenceFile
 from elmo_components.embedding.settings import EmbedSettings
-from elmo_components.embedding.writers import key_problem
+from elmo_components.embedding.writers import check_key
 
 __all__ = ["Intake", "OtherInput"]
 
@@ -19,12 +19,12 @@ class OtherInput(ValueError):
 
 class Intake:
     """
-    The records of one run's input.
+    Reads the records of a run's input, and reports failures.
 
     # Parameters
 
     output_format : `str`
-        The format whose keys sentences must be, with sentence keys.
+        With sentence keys, the format that restricts them.
     failures : `int`
         The number of failures of the unfinished run.
     report : `Callable[[str], None]`
@@ -49,16 +49,16 @@ class Intake:
 
     @property
     def digest(self) -> str:
-        """A digest of the records that were taken or skipped."""
+        """A digest of all records so far."""
         return self._digest.hexdigest()
 
     def skip(self, records: Iterator[bytes], done: Progress, partial: Path) -> None:
         """
-        Skips the records that are done.
+        Skips the finished records.
 
         # Raises
 
-        `OtherInput` where they differ from those of the unfinished run.
+        `OtherInput` if they differ from those of the unfinished run.
         """
         again = "use --force" if self._source.path.is_file() else f"delete {partial}"
         wrong = (
@@ -83,21 +83,18 @@ class Intake:
 
     def take(self, number: int, record: bytes) -> Optional[Sentence]:
         """
-        Returns the sentence of a record, or `None` for one that is left out.
+        Returns the sentence of a record, or `None` if it is left out.
 
         # Raises
 
-        `ValueError` for what the settings make an error.
+        `ValueError` for a record that is an error by the settings.
         """
         self._add(record)
         settings = self._settings
         try:
             sentence = self._source.parse(record)
-            problem = None
             if settings.sentence_keys:
-                problem = key_problem(sentence.text, self._output_format)
-            if problem is not None:
-                raise ValueError(problem)
+                check_key(sentence.text, self._output_format)
         except ValueError as error:
             self.refuse(number, str(error))
             return None

@@ -1,4 +1,4 @@
-"""The SQLite file of an unfinished run: what was committed survives a kill at any moment."""
+"""The SQLite file of an unfinished run. Committed vectors survive a kill at any moment."""
 
 import json
 import sqlite3
@@ -20,15 +20,15 @@ MAX_BYTES = 950_000_000
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
-    # records of the input that were read, and their digest
+    # the number of records that were read, and their digest
     records: int = 0
     digest: str = ""
-    # whether the input has no more records, and whether the output only has to be moved
+    # whether the input has no more records, and whether the output only has to be renamed
     at_end: bool = False
     is_packed: bool = False
-    # sentences that were reported and left out
+    # the number of sentences that were reported and left out
     failures: int = 0
 
 
@@ -61,7 +61,7 @@ class PartialFile:
             for name in {**before, **now}
             if not agrees(name, before.get(name), now.get(name))
         ]
-        # a run that has done nothing loses nothing
+        # without records there is nothing to lose
         if differences and self.progress.records and not restart:
             raise ValueError(
                 f"{path} is an unfinished run with other settings: {'; '.join(differences)}. Use "
@@ -81,7 +81,7 @@ class PartialFile:
         )
 
     def commit(self, progress: Progress) -> None:
-        """Makes all that was appended, and `progress`, permanent."""
+        """Stores the appended vectors and `progress` permanently."""
         self._connection.execute("UPDATE run SET progress = ?", (json.dumps(asdict(progress)),))
         self._connection.execute("COMMIT")
         self._connection.execute("BEGIN EXCLUSIVE")
@@ -116,19 +116,19 @@ def open_partial(
     # Parameters
 
     settings : `Mapping[str, Any]`
-        All that decides what is written, as JSON.
+        All settings that change the output, as JSON.
     agrees : `Callable[[str, Any, Any], bool]`
-        Returns whether a run can be resumed, given a setting's name, its old and its new value.
+        Returns whether a run can resume, given a setting's name, its old and its new value.
     restart : `bool`
         Whether a run with other settings is deleted.
 
     # Raises
 
-    `ValueError` where another process uses the file or the settings differ, and `OSError` where the
-    file cannot be read or written.
+    `ValueError` if another process uses the file or the settings differ, and `OSError` if the file
+    cannot be read or written.
     """
     try:
-        # autocommit, so that transactions are those that are written here
+        # no isolation level, so that no transaction is implicit
         with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             # blobs are larger than the default page of 4 kB

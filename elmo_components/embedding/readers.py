@@ -1,8 +1,8 @@
 """
 Reads sentences from a file or a pipe: text, JSON lines or Parquet.
 
-A record is the bytes of one sentence. Reading a record does not parse it, so that a malformed one
-does not end the reading.
+A record is the bytes of one sentence. It is parsed after it is read, so that a malformed record
+does not stop the reading.
 """
 
 import gzip
@@ -33,7 +33,7 @@ FIELDS = ("tokens", "sentence", "text")
 # Arrow's names of its text types.
 STRINGS = ("string", "large_string", "string_view")
 
-# The number of a table's rows in memory.
+# The number of rows of a table that are read at once.
 ROWS = 256
 
 
@@ -193,7 +193,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    # a copy, so that closing it leaves the program its standard input
+    # a second file object, so that closing it leaves standard input open
     return open(sys.stdin.fileno(), "rb", closefd=False) if path == PIPE else open_shard(path)
 
 
@@ -222,5 +222,5 @@ def _sentence(value: object) -> Sentence:
         # JSON can spell lone surrogates
         found.text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"must be text that UTF-8 can hold: {error}") from error
+        raise ValueError(f"must be text that UTF-8 can encode: {error}") from error
     return found

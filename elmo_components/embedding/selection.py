@@ -1,11 +1,11 @@
-"""Which vectors of a sentence to keep: of which layers, per token or pooled, at which precision."""
+"""Selects a sentence's vectors: their layers, per token or pooled, and their precision."""
 
 from dataclasses import dataclass
 from typing import Optional, Union
 
 import numpy
 
-from elmo_components.embedding.batches import LAYERS
+from elmo_components.embedding.batches import check_layers
 
 __all__ = ["POOLINGS", "VectorChoice"]
 
@@ -15,7 +15,7 @@ POOLINGS = ("mean", "max")
 @dataclass(frozen=True)
 class VectorChoice:
     """
-    What to keep of a sentence's layers, (num_layers, tokens, size).
+    Selects from a sentence's layers, (num_layers, tokens, size).
 
     # Parameters
 
@@ -38,8 +38,8 @@ class VectorChoice:
     float16: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.layers, str) and self.layers not in LAYERS:
-            raise ValueError(f"layers must be one of {', '.join(LAYERS)}; found {self.layers!r}")
+        if isinstance(self.layers, str):
+            check_layers(self.layers)
         if self.pooling not in (None, *POOLINGS):
             raise ValueError(
                 f"pooling must be one of {', '.join(POOLINGS)}; found {self.pooling!r}"
@@ -56,13 +56,7 @@ class VectorChoice:
         return numpy.dtype("<f2" if self.float16 else "<f4")
 
     def check(self, num_layers: int) -> None:
-        """
-        Checks this choice against a model's number of layers.
-
-        # Raises
-
-        `ValueError` for a layer that the model does not have, or another number of weights.
-        """
+        """Raises a `ValueError` if a model with `num_layers` layers cannot give these vectors."""
         if isinstance(self.layers, int) and not 0 <= self.layers < num_layers:
             raise ValueError(
                 f"layer must be from 0 to {num_layers - 1} for this model; found {self.layers}"
@@ -79,7 +73,7 @@ class VectorChoice:
 
     def choose(self, vectors: numpy.ndarray) -> numpy.ndarray:
         """
-        Returns what to keep of a sentence's vectors.
+        Returns the selected vectors of a sentence.
 
         # Parameters
 

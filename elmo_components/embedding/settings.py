@@ -33,7 +33,7 @@ VERSION = 2
 @dataclass(frozen=True)
 class EmbedSettings:
     """
-    What to write of a file of sentences, and how.
+    What an embedding job writes, and how.
 
     # Parameters
 
@@ -46,11 +46,10 @@ class EmbedSettings:
     batch_size : `int`
         See `Elmo.embed`.
     empty_lines : `str`
-        For a sentence without tokens: "error" ends the run, "keep" writes 0 vectors (with pooling,
+        For a sentence without tokens: "error" ends the run, "keep" writes no vectors (with pooling,
         one vector of zeros), "skip" leaves the sentence out.
     duplicates : `str`
-        With sentence keys, for a sentence that came before: "error" ends the run, "skip" leaves it
-        out.
+        With sentence keys, for a repeated sentence: "error" ends the run, "skip" leaves it out.
     strict : `bool`
         Whether a sentence that cannot be read ends the run; otherwise it is reported and left out.
     window : `int`
@@ -88,7 +87,7 @@ class EmbedSettings:
 def recorded(
     bilm: BiLm, source: SentenceFile, destination: Path, settings: EmbedSettings
 ) -> dict[str, Any]:
-    """Returns everything but the sentences that the output depends on; see `agrees`."""
+    """Returns all that changes the output, except for the sentences; see `agrees`."""
     model = hashlib.sha256(json.dumps(bilm.config.to_options()).encode())
     model.update(digest(list(bilm.state_dict().values())).encode())
     found = {
@@ -107,7 +106,7 @@ def recorded(
 
 
 def agrees(name: str, before: Any, now: Any) -> bool:
-    """Returns whether a run can be resumed with another value of a setting."""
+    """Returns whether a run can resume with a new value of a setting."""
     if name == "rounding":
         if before != now:
             logger.warning(

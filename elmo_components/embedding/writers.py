@@ -1,4 +1,4 @@
-"""Writes vectors of sentences to HDF5 (as `allennlp elmo` wrote it), Parquet or npz."""
+"""Writes vectors of sentences to HDF5 (in the format of `allennlp elmo`), Parquet or npz."""
 
 import json
 import zipfile
@@ -11,7 +11,7 @@ from numpy.lib import format as npy
 
 from elmo_components.embedding.selection import VectorChoice
 
-__all__ = ["FORMATS", "Entry", "format_of", "key_problem", "write_vectors"]
+__all__ = ["FORMATS", "Entry", "check_key", "format_of", "write_vectors"]
 
 HDF5, PARQUET, NPZ = "hdf5", "parquet", "npz"
 FORMATS = (HDF5, PARQUET, NPZ)
@@ -43,17 +43,16 @@ def format_of(path: Path) -> str:
     return SUFFIXES.get(path.suffix, HDF5)
 
 
-def key_problem(text: str, output_format: str) -> Optional[str]:
-    """Returns why a sentence cannot be a key in a file of this format, or `None`."""
+def check_key(text: str, output_format: str) -> None:
+    """Raises a `ValueError` if a sentence cannot be a key in a file of this format."""
     if output_format == PARQUET:
-        return None
+        return
     if len(text.encode()) > MAX_KEY:
-        return f"a key must have at most {MAX_KEY} bytes"
+        raise ValueError(f"a key must have at most {MAX_KEY} bytes")
     if "\0" in text:
-        return "a key must not have NUL"
+        raise ValueError("a key must not have NUL")
     if output_format == HDF5 and {"", "."} & set(text.split("/")):
-        return "a key in HDF5 must have text between slashes, other than a full stop"
-    return None
+        raise ValueError("a key in HDF5 must have text between slashes, other than a full stop")
 
 
 def write_vectors(
@@ -73,21 +72,15 @@ def write_vectors(
 
     # Parameters
 
-    path : `Path`
-        The file.
-    entries : `Iterable[Entry]`
-        The sentences.
     output_format : `str`
         "hdf5": one dataset per sentence; its key is the line from 0, as a string. "npz": one array
         per sentence, with the same key. "parquet": one row per sentence with the columns `line`,
         `sentence` and `vectors`, lists of fixed-size lists; for all layers, `layer_0`, `layer_1`,
         ... in the place of `vectors`.
     choice : `VectorChoice`
-        What the vectors are.
-    num_layers : `int`
-        The model's number of layers.
-    size : `int`
-        The size of a vector.
+        Describes the vectors.
+    num_layers, size
+        The model's number of layers, and the size of a vector.
     sentence_keys : `bool`
         Whether the key is the sentence, and not its line.
     keep_sentences : `bool`
@@ -99,7 +92,7 @@ def write_vectors(
 
     # Raises
 
-    `ValueError` where a table needs a library that is not installed.
+    `ValueError` if pyarrow is needed and not installed.
     """
     if output_format == PARQUET:
         _write_parquet(path, entries, choice, num_layers, size, keep_sentences or sentence_keys)
@@ -162,9 +155,9 @@ def _write_npz(
 
 
 def _add_array(file: zipfile.ZipFile, name: str, array: numpy.ndarray) -> None:
-    # its date is 1980, so that the same vectors give the same bytes
+    # without a date, which is 1980 then, the same vectors give the same bytes
     member = zipfile.ZipInfo(f"{name}.npy")
-    # says whether sizes need 64 bits
+    # zipfile chooses 64-bit sizes by it
     member.file_size = array.nbytes + MAX_HEADER
     with file.open(member, "w") as stream:
         npy.write_array(stream, array, allow_pickle=False)
@@ -192,7 +185,7 @@ def _write_parquet(
     if keep_sentences:
         fields.insert(1, ("sentence", pyarrow.string()))
     schema = pyarrow.schema(fields)
-    # vectors hardly ever have equal numbers
+    # vectors rarely have equal values
     with parquet.ParquetWriter(
         path, schema, compression="none", use_dictionary=False, write_statistics=False
     ) as file:

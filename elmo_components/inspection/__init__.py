@@ -1,1 +1,1 @@
-"""What a checkpoint is and what is wrong with it; a word's uses in sentences; pictures of both."""
+"""Describes checkpoints and their problems, compares a word's uses, and draws both."""

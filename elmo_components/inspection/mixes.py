@@ -10,18 +10,7 @@ __all__ = ["Mix", "find_mixes", "is_of_mix"]
 
 @dataclass(frozen=True)
 class Mix:
-    """
-    A learned scalar mix.
-
-    # Parameters
-
-    name : `str`
-        Its name in the model.
-    gamma : `float`
-        The scale.
-    weights : `tuple[float, ...]`
-        The weight of each layer after the softmax, layer 0 first.
-    """
+    """A learned scalar mix: its name, its scale, and each layer's weight after the softmax."""
 
     name: str
     gamma: float

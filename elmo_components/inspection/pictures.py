@@ -1,4 +1,4 @@
-"""Pictures: the learned weights of a model's layers, and a word's vectors in a plane."""
+"""Draws the learned weights of a model's layers, and a word's vectors in a plane."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,22 +14,18 @@ __all__ = ["draw_mixes", "draw_words"]
 SUFFIXES = (".png", ".svg", ".pdf")
 # matplotlib's own font, and some with CJK characters, where they are installed.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans")
-# Iterations, and not adjustText's second of time, so that the picture is always the same.
+# adjustText stops after a second by default, which gives a different picture each time.
 ITERATIONS = 300
 
 
 def draw_mixes(mixes: Sequence[Mix], path: Path) -> None:
     """
-    Draws learned layer weights as a bar chart, with a group of bars for each layer.
-
-    # Parameters
-
-    path : `Path`
-        A `.png`, `.svg` or `.pdf` file.
+    Draws learned layer weights as a bar chart with a group of bars per layer, to a `.png`, `.svg`
+    or `.pdf` file.
 
     # Raises
 
-    `ValueError` without mixes, for another suffix, and where matplotlib is not installed.
+    `ValueError` without mixes, for another suffix, and if matplotlib is not installed.
     """
     if not mixes:
         raise ValueError("There is no learned mix of layers to draw")
@@ -55,22 +51,18 @@ def draw_words(
     points: numpy.ndarray, labels: Sequence[str], path: Path, *, shares: Sequence[float] = ()
 ) -> None:
     """
-    Draws labelled points in a plane.
+    Draws points, (rows, 2), to a `.png`, `.svg` or `.pdf` file.
 
     # Parameters
 
-    points : `numpy.ndarray`
-        (rows, 2)
     labels : `Sequence[str]`
-        One for each row; "" for none.
-    path : `Path`
-        A `.png`, `.svg` or `.pdf` file.
+        A label per point; "" for none.
     shares : `Sequence[float]`
         Each axis's share of the variance, if known.
 
     # Raises
 
-    `ValueError` for another suffix, and where matplotlib or adjustText is not installed.
+    `ValueError` for another suffix, and if matplotlib or adjustText is not installed.
     """
     figure = _new_figure(path, 11.0, 8.0)
     from adjustText import adjust_text
@@ -91,19 +83,13 @@ def draw_words(
     ]
     line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.6"}
     if texts:
-        adjust_text(
-            texts,
-            x=points[:, 0],
-            y=points[:, 1],
-            ax=axes,
-            iter_lim=ITERATIONS,
-            arrowprops=line,
-        )
+        x, y = points.T
+        adjust_text(texts, x=x, y=y, ax=axes, iter_lim=ITERATIONS, arrowprops=line)
     _write(figure, path)
 
 
 def _plain(text: str) -> str:
-    # matplotlib reads what is between two of them as a formula
+    # matplotlib reads text between two dollar signs as a formula
     return text.replace("$", r"\$")
 
 
@@ -113,7 +99,7 @@ def _new_figure(path: Path, width: float, height: float) -> Any:
     try:
         import adjustText  # noqa: F401
 
-        # not from pyplot, which would choose a display
+        # pyplot would choose a display
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint's values, and what is unusual about its sizes."""
+"""Finds wrong values in a checkpoint, and unusual sizes."""
 
 import math
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def find_problems(checkpoint: Checkpoint, mixes: Iterable[Mix]) -> list[str]:
 
 
 def find_remarks(config: ElmoConfig) -> list[str]:
-    """Returns what is unusual and harmless."""
+    """Returns the unusual but harmless settings of a biLM."""
     unclipped = [
         f"lstm.{name}"
         for name in ("cell_clip", "projection_clip")

@@ -1,4 +1,4 @@
-"""Inspects a checkpoint: its format, sizes, parameters and languages, and what is wrong with it."""
+"""Inspects a checkpoint: its format, sizes, parameters, languages and defects."""
 
 import dataclasses
 import logging
@@ -26,7 +26,7 @@ from elmo_components.inspection.problems import find_problems, find_remarks
 
 __all__ = ["Inspection", "inspect"]
 
-# The NLPL repository's file next to a model, of a few hundred bytes.
+# The NLPL repository's description of a model, of a few hundred bytes.
 META_NAME = "meta.json"
 MAX_META = 1 << 20
 
@@ -34,23 +34,19 @@ MAX_META = 1 << 20
 @dataclasses.dataclass(frozen=True)
 class Inspection:
     """
-    What `inspect` found.
+    The result of `inspect`.
 
     # Parameters
 
-    path : `str`
-        The checkpoint.
     format : `str`
         "native", "bilm_tf", "many_langs", "allennlp_archive" or "unknown".
     config : `Optional[ElmoConfig]`
-        The biLM's sizes; `None` where the checkpoint cannot be read, and then all below but
-        `problems` and `remarks` is empty.
+        The biLM's sizes; `None` if the checkpoint cannot be read. Then only `languages`, `problems`
+        and `remarks` may have entries.
     parameters : `Mapping[str, int]`
         The number of values in each part.
-    num_words : `int`
-        The number of words in the softmax; 0 without one.
-    names_words : `bool`
-        Whether there is a vocabulary for the softmax.
+    num_words, names_words
+        The number of words in the softmax, and whether they are known.
     languages : `tuple[str, ...]`
         The languages in `meta.json`.
     scripts : `Mapping[str, int]`
@@ -58,9 +54,9 @@ class Inspection:
     mixes : `tuple[Mix, ...]`
         The learned layer weights in a model's archive.
     problems : `tuple[str, ...]`
-        What is wrong.
+        Defects.
     remarks : `tuple[str, ...]`
-        What is unusual and harmless.
+        Unusual but harmless settings.
     """
 
     path: str
@@ -94,7 +90,7 @@ class Inspection:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Returns all of it for JSON, with `None` for a mix's values that are not finite."""
+        """Returns all fields for JSON, with `None` for a mix's values that are not finite."""
         found = dataclasses.asdict(self)
         found["config"] = self._numbers() or None
         for mix in found["mixes"]:
@@ -115,9 +111,9 @@ class Inspection:
 
 def inspect(path: Union[str, os.PathLike]) -> Inspection:
     """
-    Reads a checkpoint of any known format, or an archive with one, and returns what it is.
+    Reads and describes a checkpoint of any known format, or an archive with one.
 
-    A defect of the checkpoint is in `Inspection.problems`, and no error.
+    Defects are listed in `Inspection.problems` and raise no error.
 
     # Raises
 
@@ -194,7 +190,7 @@ def _languages(path: Path, remarks: list[str]) -> tuple[str, ...]:
         with open(meta, "rb") as file:
             contents = parse_json(file.read(MAX_META + 1), limit=MAX_META)
     except ValueError as error:
-        remarks.append(f"{meta} is no JSON: {error}")
+        remarks.append(f"{meta} is not JSON: {error}")
         return ()
     found = contents if isinstance(contents, dict) else {}
     corpora = found.get("corpora")

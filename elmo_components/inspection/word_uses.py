@@ -1,4 +1,4 @@
-"""A word's uses in many sentences: its vectors, and which uses are near each other."""
+"""Finds a word's uses in sentences, their vectors, and the nearest uses of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,8 @@ class Occurrence:
 
     # Parameters
 
-    tokens : `tuple[str, ...]`
-        The sentence.
-    place : `int`
-        The word's position in it, from 0.
+    tokens, place
+        The sentence, and the word's position in it, from 0.
     """
 
     tokens: tuple[str, ...]
@@ -127,12 +125,8 @@ def word_vectors(
 
 def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, float]]]:
     """
-    Returns, for each row, its `number` nearest other rows with their cosines, nearest first.
-
-    # Parameters
-
-    vectors : `numpy.ndarray`
-        (rows, size)
+    Returns, for each of the rows of `vectors`, (rows, size), its `number` nearest other rows with
+    their cosines, nearest first.
     """
     # (rows, 1)
     lengths = numpy.linalg.norm(vectors, axis=1, keepdims=True)
@@ -140,7 +134,7 @@ def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, floa
     # (rows, rows)
     cosines = unit @ unit.T
     numpy.fill_diagonal(cosines, -numpy.inf)
-    # stable, so that ties keep their order
+    # a stable sort, so that equal cosines keep their order
     order = numpy.argsort(-cosines, axis=1, kind="stable")[:, : max(0, min(number, len(unit) - 1))]
     return [
         [(int(other), float(cosines[row, other])) for other in others]
@@ -150,13 +144,8 @@ def nearest(vectors: numpy.ndarray, *, number: int) -> list[list[tuple[int, floa
 
 def project(vectors: numpy.ndarray) -> tuple[numpy.ndarray, list[float]]:
     """
-    Returns the rows on their first two principal components, (rows, 2), and each component's share
-    of the variance.
-
-    # Parameters
-
-    vectors : `numpy.ndarray`
-        (rows, size)
+    Projects vectors, (rows, size), to their first two principal components, (rows, 2). Returns each
+    component's share of the variance too.
 
     # Raises
 

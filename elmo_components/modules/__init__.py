@@ -1,1 +1,1 @@
-"""The `nn.Module`s of ELMo, from character ids to mixed layers."""
+"""The modules of ELMo, from character ids to mixed layers."""

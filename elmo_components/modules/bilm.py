@@ -1,4 +1,4 @@
-"""The bidirectional language model without its softmax: character ids to layers of vectors."""
+"""The bidirectional language model without its softmax."""
 
 from typing import NamedTuple, Optional
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS
-from elmo_components.characters import UNKNOWN_ID, sentence_marks, spelt_bytes, word_numbers
+from elmo_components.characters import UNKNOWN_ID, sentence_marks, word_numbers
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
 from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.modules.char_cnn import CACHE_SIZE, CharCnn
@@ -15,7 +15,7 @@ from elmo_components.modules.lstm import ElmoLstm, LstmState, sentence_lengths
 
 __all__ = ["BiLm", "BiLmOutput", "check_ids"]
 
-# The ids of single bytes; above them come the marks and the padding, then the alphabet's.
+# The ids of single bytes. Above them are those of the marks, the padding and the alphabet.
 BYTE_IDS = range(1, 257)
 # UTF-8 begins each character beyond ASCII with a byte from here on.
 FIRST_LEADING_BYTE_ID = 0xC2 + 1
@@ -28,12 +28,12 @@ class BiLmOutput(NamedTuple):
     # Parameters
 
     layers : `torch.Tensor`
-        (num_layers + 1, batch, time + 2, 2 * hidden_size), 0 where masked; the first is the
-        character encoder's, twice.
+        (num_layers + 1, batch, time + 2, 2 * hidden_size), 0 where masked. Both halves of the first
+        layer are the character encoder's vectors.
     mask : `torch.Tensor`
         (batch, time + 2), bool.
     state : `LstmState`
-        The LSTMs' after the last step.
+        The state after the last step.
     """
 
     layers: torch.Tensor
@@ -49,14 +49,10 @@ class BiLm(nn.Module):
 
     config : `ElmoConfig`
         The sizes.
-    recurrent_dropout : `float`
+    recurrent_dropout, precision, recompute_gates
         See `ElmoLstm`.
-    precision : `str`
-        "float32", "bfloat16" or "int8". See `ElmoLstm`.
     word_cache_size : `int`
         How many word vectors the frozen character encoder caches. See `CharCnn`.
-    recompute_gates : `bool`
-        See `ElmoLstm`.
     """
 
     def __init__(
@@ -80,7 +76,7 @@ class BiLm(nn.Module):
             precision=precision,
             recompute_gates=recompute_gates,
         )
-        # no buffers: they are in no checkpoint, which could not restore them
+        # not buffers, which a checkpoint does not have and so could not restore
         self._marks = [ids.tolist() for ids in sentence_marks(config.char_cnn)]
 
     @eager
@@ -89,15 +85,15 @@ class BiLm(nn.Module):
         # Parameters
 
         character_ids : `torch.Tensor`
-            int64, (batch, time, 50), with a word table 52, without sentence marks; a word of zeros
-            is padding.
+            int64, (batch, time, 50), or 52 with a word table, without sentence marks. A word of
+            zeros is padding.
         state : `Optional[LstmState]`
             Each sentence's initial state; `None` for zeros.
 
         # Raises
 
-        `ValueError` for ids out of range or of another spelling, a wrong shape, or a word after
-        padding.
+        `ValueError` for ids out of range or for another alphabet or other units, a wrong shape, or
+        a word after padding.
         """
         lengths, mask = self.lengths_and_mask(character_ids)
         # (batch, time + 2, hidden_size)
@@ -131,7 +127,7 @@ class BiLm(nn.Module):
 
         # Raises
 
-        `CheckpointError` that lists every name missing or left over and every other shape; then
+        `CheckpointError` that lists every missing or unknown name and every wrong shape; then
         nothing is copied.
         """
         tensors = checkpoint.without_softmax().tensors
@@ -206,7 +202,8 @@ def _check_spelling(ids: torch.Tensor, config: CharCnnConfig) -> None:
     # an alphabet's own characters are never spelt by their bytes
     own = set(config.alphabet)
     for word in ids[has_foreign].tolist():
-        spelt = own.intersection(spelt_bytes(word))
+        data = bytes(number - 1 for number in word if number in BYTE_IDS)
+        spelt = own.intersection(data.decode("utf-8", "ignore"))
         if spelt:
             raise ValueError(
                 f"The model's alphabet has {min(spelt)!r}; found it spelt by its bytes. Give the "

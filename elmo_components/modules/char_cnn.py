@@ -1,4 +1,4 @@
-"""The character encoder: a word's characters to its context-independent vector."""
+"""The character encoder: from a word's characters to its context-independent vector."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ __all__ = ["CACHE_SIZE", "CharCnn"]
 
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
-# The number of cached word vectors: 64 MB at the published 512 numbers a word.
+# The number of cached word vectors: 64 MB at the published size of 512.
 CACHE_SIZE = 1 << 15
 
-# Windows of characters computed at once. On a CPU the scores of the published 2,048 filters, 8 MB,
-# must fit its caches; elsewhere they must fill the device.
+# The number of windows of characters per computation. On a CPU the scores of the published 2,048
+# filters, 8 MB, must fit in its caches; on other devices there must be enough work.
 _WINDOWS = 1024
 _WINDOWS_ON_DEVICE = 1 << 15
-# Above all characters' ids, and the largest digit of a word's number.
+# Above the ids of all characters; the largest digit of a word's number.
 _LARGEST_ID = (1 << 15) - 1
 
 
@@ -52,18 +52,18 @@ class CharCnn(nn.Module):
         w = concatenation of word_embedding[word] and w, with a word table
         x = projection(w), unless w has the hidden size already
 
-    The maximum includes the padding of a word, as in the original. A word that comes several times
-    in a batch is computed once. On a CPU, the vectors of words are cached for later batches while
-    the encoder is frozen: see `frozen_weights`.
+    The maximum includes the padding of a word, as in the original. A word is computed once per
+    batch. On a CPU the vectors of words are cached across batches while the encoder is frozen: see
+    `frozen_weights`.
 
     # Parameters
 
     config : `CharCnnConfig`
         The sizes.
     hidden_size : `int`
-        The size of a word's vector, equal to that of one direction of the LSTM.
+        The size of a word's vector and of one direction of the LSTM.
     cache_size : `int`
-        The number of word vectors to cache, those used last; 0 for none.
+        The number of word vectors to cache; 0 for none. Those used last are cached.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class CharCnn(nn.Module):
         self.config = config
         self._widest = max((width for width, _ in config.filters), default=1)
         self._cache: Optional[WordCache] = WordCache(cache_size) if cache_size else None
-        # the mask, id 0, has a vector that is in no published file and that is not trained
+        # the vector of the mask, id 0, is in no published file and is not trained
         self.character_embedding = nn.Embedding(
             config.num_characters, config.embedding_size, padding_idx=0
         )
@@ -141,14 +141,14 @@ class CharCnn(nn.Module):
         return vectors.reshape(*leading, vectors.size(-1))
 
     def clear_cache(self) -> None:
-        """Empties the cache: later results then depend, to the last bit, on no earlier call."""
+        """Empties the cache, so that no bit of later results depends on earlier calls."""
         if self._cache is not None:
             self._cache = WordCache(self._cache.size)
 
     @eager
     def _vectors(self, tokens: torch.Tensor) -> torch.Tensor:
         if torch.jit.is_tracing():
-            # a trace serves other words too, so nothing in it may depend on these
+            # a trace must work for other words, so nothing in it may depend on these
             return self._projected(tokens, self._filtered(tokens))
         if tokens.device.type == "cpu":
             vectors, places = self._distinct_on_cpu(tokens)
@@ -156,7 +156,7 @@ class CharCnn(nn.Module):
             # (words, characters), the distinct ones; (tokens,)
             words, places = torch.unique(tokens, dim=0, return_inverse=True)
             vectors = self._computed(words)
-        # in autocast's dtype the sum of a frequent word's many gradients would be inexact
+        # autocast's dtype is too inexact for the sum of a frequent word's gradients
         wide = vectors.to(self.character_embedding.weight.dtype)
         return wide[places].to(vectors.dtype)
 
@@ -186,11 +186,11 @@ class CharCnn(nn.Module):
         return vectors, torch.tensor(places, dtype=torch.int64, device=tokens.device)
 
     def _computed(self, words: torch.Tensor) -> torch.Tensor:
-        """Returns (words, hidden_size), and computes words of similar length together."""
+        """Computes words of similar length together and returns (words, hidden_size)."""
         if not self.config.filters:
             return self._projected(words, self._filtered(words))
         numbered, words = words, self._characters(words)
-        # the last character is the padding: after its first window all others are the same
+        # all windows that have only padding are equal, so one is enough
         filling = words == words[:, -1:]
         # (words,)
         lengths = words.size(1) - filling.flip(1).long().cumprod(dim=1).sum(dim=1)
@@ -220,7 +220,7 @@ class CharCnn(nn.Module):
         return self._transformed(self._maxima(characters, characters.size(1), weight) + bias)
 
     def _filter_parameters(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """All filters as one, 0 where narrower, (num_filters, widest * embedding_size); biases."""
+        """Returns all filters, zero-padded, (num_filters, widest * embedding_size), and biases."""
         weights, biases = zip(*(convolution() for convolution in self.convolutions))
         # (number, embedding_size, widest), each
         padded = [
@@ -247,7 +247,7 @@ class CharCnn(nn.Module):
         return _Maximum.apply(scores)
 
     def _transformed(self, scores: torch.Tensor) -> torch.Tensor:
-        """Returns what the activation and the highways make of scores: (words, num_filters)."""
+        """Applies the activation and the highways to scores, (words, num_filters)."""
         words = _ACTIVATIONS[self.config.activation](scores)
         for highway in self.highways:
             words = highway(words)
@@ -266,8 +266,8 @@ class CharCnn(nn.Module):
 
 def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, int]]:
     """
-    Splits words, shortest first, into groups of at most so many windows, or of one word. Yields a
-    group's first word, its end, and its number of positions, one of padding among them.
+    Splits words, shortest first, into groups of at most `windows` windows, or of one word. Yields
+    a group's first word, its end, and its number of positions, the first of the padding included.
     """
     first = 0
     for end, length in enumerate(lengths):
@@ -278,7 +278,7 @@ def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, in
 
 
 class _Maximum(torch.autograd.Function):
-    """`amax(1)` with a faster gradient, which equal maxima share as there."""
+    """`amax(1)` with a faster gradient. Equal maxima share the gradient in both."""
 
     @staticmethod
     def forward(ctx: Any, scores: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ from elmo_components.kernels import DirectionWeights
 
 __all__ = ["FORGET_BIAS", "Direction"]
 
-# TensorFlow's LSTMCell adds it to the forget gate's bias at each call, and no published file
-# includes it. Neither does ours, so that a conversion changes no bit.
+# TensorFlow's LSTMCell adds it to the forget gate's bias at each call. Published files do not
+# include it, and neither do ours, so that a conversion is exact.
 FORGET_BIAS = 1.0
 
 
@@ -34,7 +34,7 @@ class Direction(nn.Module):
         self.projection_weight = (
             nn.Parameter(torch.empty(config.hidden_size, config.cell_size)) if projected else None
         )
-        # a number, since loading a checkpoint could not restore a tensor
+        # a number: a checkpoint could not restore a tensor
         self.forget_bias = FORGET_BIAS
         self.reset_parameters()
 

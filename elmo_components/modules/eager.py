@@ -1,4 +1,4 @@
-"""Methods that `torch.compile` must leave out of its graphs."""
+"""Excludes methods from the graphs of `torch.compile`."""
 
 import functools
 from typing import Any, Callable, TypeVar, cast
@@ -14,8 +14,7 @@ def eager(function: _Function) -> _Function:
     """
     Runs a function eagerly within `torch.compile`, with a graph break before and after it.
 
-    `torch.compiler.disable` does so too, but imports the compiler, which takes seconds, for
-    everybody.
+    Unlike `torch.compiler.disable` it does not import the compiler at once, which takes seconds.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""The layer between the character encoder's filters and its projection."""
+"""The highway layer of the character encoder."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import nn
 
 __all__ = ["Highway"]
 
-# in bilm-tf the gates are mostly closed at first, so that words pass through
+# bilm-tf's initial gates are mostly closed, so that words pass unchanged
 CARRY_BIAS = -2.0
 
 

@@ -6,13 +6,7 @@ import torch
 from torch import nn
 
 from elmo_components.config import LstmConfig
-from elmo_components.kernels import (
-    PRECISIONS,
-    LayerState,
-    LstmCall,
-    PackedWeights,
-    projected_lstm,
-)
+from elmo_components.kernels import PRECISIONS, LayerState, LstmCall, PackedWeights, projected_lstm
 from elmo_components.modules.direction import Direction
 from elmo_components.modules.eager import eager
 
@@ -44,8 +38,8 @@ class LstmState(NamedTuple):
 
 def carried(previous: Optional[LstmState], new: LstmState) -> LstmState:
     """
-    Returns the state to keep after a batch, detached, as AllenNLP's stateful encoders do: sentences
-    of a larger earlier batch that this one did not reach keep theirs.
+    Returns the detached state for the next batch, as AllenNLP's stateful encoders do: rows of a
+    larger earlier batch that this one does not have keep their state.
     """
     detached = LstmState(*(part.detach() for part in new))
     batch = new.hidden.size(2)
@@ -73,11 +67,11 @@ class ElmoLstm(nn.Module):
         In training, the probability that an element of a layer's output is 0 at every step of a
         sentence (Gal and Ghahramani 2016); the others are scaled up.
     precision : `str`
-        "float32"; or "bfloat16" or "int8" to compute with, where that is faster and no gradient is
-        needed. Weights stay float32.
+        "float32"; or "bfloat16" or "int8", used where it is faster and no gradient is needed.
+        Weights stay float32.
     recompute_gates : `bool`
         Whether the backward pass recomputes the gates. This saves three quarters of the memory
-        between the passes, and takes a tenth to a third more time.
+        between the passes and takes 10 to 33 % more time.
     """
 
     def __init__(
@@ -166,9 +160,9 @@ class ElmoLstm(nn.Module):
 
         `tuple[list[torch.Tensor], LstmState]`
             Each layer's outputs, (2, batch, time, hidden_size), in the order of the inputs and 0
-            past a row's length; and the state after each row's last input.
+            after a row's length; and the state after each row's last input.
         """
-        # within autocast the module below may give a narrower type
+        # within autocast the inputs may have a narrower dtype
         dtype = cast(torch.Tensor, self.forward_layers[0].bias).dtype
         if torch.promote_types(inputs.dtype, dtype) == dtype:
             inputs = inputs.to(dtype)
@@ -232,10 +226,10 @@ class ElmoLstm(nn.Module):
     def _dropout(self, inputs: torch.Tensor) -> Optional[torch.Tensor]:
         if not self.training or self.recurrent_dropout == 0.0:
             return None
-        kept = 1.0 - self.recurrent_dropout
+        keep = 1.0 - self.recurrent_dropout
         # (2, batch, hidden_size)
         shape = (2, inputs.size(0), self.config.hidden_size)
-        return torch.empty(shape, dtype=inputs.dtype, device=inputs.device).bernoulli_(kept) / kept
+        return torch.empty(shape, dtype=inputs.dtype, device=inputs.device).bernoulli_(keep) / keep
 
 
 def sentence_lengths(mask: torch.Tensor) -> torch.Tensor:

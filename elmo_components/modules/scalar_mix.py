@@ -11,7 +11,7 @@ __all__ = ["ScalarMix"]
 
 class ScalarMix(nn.Module):
     """
-    Mixes layers into one vector a token.
+    Mixes layers into one vector per token.
 
     Peters et al. 2018, equation 1:
 
@@ -20,18 +20,18 @@ class ScalarMix(nn.Module):
     # Parameters
 
     num_layers : `int`
-        How many layers are mixed.
+        The number of layers.
     do_layer_norm : `bool`
         Whether each layer is first normalised to mean 0 and variance 1, over all unmasked tokens of
         the batch at once, as in bilm-tf and AllenNLP. A sentence's vectors then depend on its
         batch.
     fixed_weights : `Optional[Sequence[float]]`
-        Weights, before the softmax; then neither they nor gamma are trained. -9e10 leaves a layer
-        out. `None` for trained weights, equal at first.
+        Weights before the softmax, which are not trained, and neither is gamma. -9e10 excludes a
+        layer. `None` for trained weights, equal at first.
 
     # Raises
 
-    `ValueError` unless there is one fixed weight a layer.
+    `ValueError` unless there is one fixed weight per layer.
     """
 
     def __init__(

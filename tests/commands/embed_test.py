@@ -106,7 +106,7 @@ def test_mistakes_are_errors(tiny_folder: Path, text: Path, tmp_path: Path) -> N
         ([tmp_path / "nowhere", output, "--all"], "There is no file"),
         ([text, tmp_path / "no" / "a", "--all"], "There is no folder"),
         ([text, output, "--layer", 3], "must be from 0 to 2"),
-        ([text, output, "--layer-weights", "1,x,2"], "must be numbers with commas between"),
+        ([text, output, "--layer-weights", "1,x,2"], "must be numbers separated by commas"),
         ([text, output, "--all", "--cuda-device", 99], "the number of one of .*; found 99"),
     ):
         with pytest.raises((ValueError, OSError), match=message):

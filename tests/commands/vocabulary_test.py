@@ -88,9 +88,9 @@ def test_nothing_is_replaced_without_force(corpus: Path, tmp_path: Path) -> None
     arguments = (corpus, "--output", output, "--tokenized", tokenized)
     command(*arguments)
     (output / "vocab.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds .*vocab\.txt\. Use --force to replace"):
+    with pytest.raises(ValueError, match=r"has .*vocab\.txt\. Use --force to replace"):
         command(*arguments)
-    with pytest.raises(ValueError, match=r"holds part-0\.txt\.gz"):
+    with pytest.raises(ValueError, match=r"has part-0\.txt\.gz"):
         command(corpus, "--output", tmp_path / "other", "--tokenized", tokenized)
     assert (output / "vocab.txt").read_text() == "mine"
     before = (tokenized / "part-0.txt.gz").read_bytes()
@@ -100,7 +100,7 @@ def test_nothing_is_replaced_without_force(corpus: Path, tmp_path: Path) -> None
 
 def test_folders_that_would_not_read_back_are_refused(corpus: Path, tmp_path: Path) -> None:
     # a file beside the vocabulary would be a namespace; beside the shards, a shard
-    with pytest.raises(ValueError, match=r"may hold only .*; found a\.txt"):
+    with pytest.raises(ValueError, match=r"may have only .*; found a\.txt"):
         count_vocabulary([str(corpus)], corpus, force=True)
     with pytest.raises(ValueError, match="must not be in the corpus's folder"):
         count_vocabulary([str(corpus)], tmp_path / "v", tokenized=corpus, force=True)

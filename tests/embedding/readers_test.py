@@ -69,7 +69,7 @@ def test_json_lines_hold_tokens_or_strings(tmp_path: Path) -> None:
         (b'{"tokens": ["a", null]}', "strings for tokens; found None"),
         (b'{"text": null}', "a string or a list of tokens; found None"),
         (b"12", "a string or a list of tokens; found 12"),
-        (b'"\\ud800"', "text that UTF-8 can hold"),
+        (b'"\\ud800"', "text that UTF-8 can encode"),
         (b"[" * 100_000, "must (not nest so deeply|be JSON)"),
     ],
 )

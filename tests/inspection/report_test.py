@@ -122,7 +122,7 @@ def test_a_broken_meta_file_is_a_remark(folder: Path) -> None:
     for text in ("{", "[" * 100_000):
         (folder / "meta.json").write_text(text)
         found = inspect(folder)
-        assert len(found.remarks) == 1 and "meta.json is no JSON" in found.remarks[0]
+        assert len(found.remarks) == 1 and "meta.json is not JSON" in found.remarks[0]
         assert found.problems == ()
 
 

@@ -1,7 +1,4 @@
-"""
-AllenNLP archives and training folders, read without AllenNLP: the biLM of this package's
-components, or of AllenNLP's own ELMo.
-"""
+"""Reads the biLM in AllenNLP archives and training folders, without AllenNLP."""
 
 import logging
 import os
@@ -42,12 +39,12 @@ logger = logging.getLogger(__name__)
 __all__ = ["load", "matches", "weights_in"]
 
 
-# How many archives may be named one in another.
+# The longest chain of archives that name each other.
 MAX_ARCHIVES = 3
 
 
 class _Kind(NamedTuple):
-    """A module that holds a biLM: a parameter to find it by, its parts, its names for ours."""
+    """A kind of biLM module: a parameter to find it by, its parts, its names for ours."""
 
     marker: str
     parts: tuple[str, ...]
@@ -56,10 +53,7 @@ class _Kind(NamedTuple):
 
 
 ALLENNLP = _Kind(
-    ALLENNLP_NAMES.embedding,
-    ("_token_embedder.", "_elmo_lstm."),
-    ALLENNLP_NAMES,
-    allennlp_entries,
+    ALLENNLP_NAMES.embedding, ("_token_embedder.", "_elmo_lstm."), ALLENNLP_NAMES, allennlp_entries
 )
 OWN = _Kind(OWN_NAMES.cell.format(0), ("char_cnn.", "lstm."), OWN_NAMES, own_entries)
 
@@ -161,7 +155,7 @@ def _config(
     config: Optional[ElmoConfig],
     path: Path,
 ) -> ElmoConfig:
-    """Returns the candidate whose sizes fit; else what the shapes tell."""
+    """Returns the candidate whose sizes fit; without one, the sizes that the shapes give."""
     fitting = [
         candidate
         for candidate in dict.fromkeys(candidates)
@@ -185,7 +179,7 @@ def _config(
 
 
 def _softmax_entries(file: TensorFile, prefix: str) -> list[Entry]:
-    # beside the biLM in a `LanguageModel`
+    # a `LanguageModel` has the biLM and the softmax in one module
     place = f"{prefix.removesuffix('bilm.')}softmax."
     output = [f"{place}output.{name}" for name in ("weight", "bias")]
     # a tied softmax has the bias alone, and an adaptive one neither
@@ -203,7 +197,7 @@ def _softmax_entries(file: TensorFile, prefix: str) -> list[Entry]:
 def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> Iterator[ElmoConfig]:
     """Yields the options in an archive, and those at paths on this machine that it names."""
     yield from architectures_of(folder, _sections(settings))
-    # an address is not fetched, as an archive may name any
+    # no address is fetched, as an untrusted archive may name any
     found: list[Any] = sorted(folder.glob("fta/*options_file"))
     for section in _sections(settings):
         architecture, path = section.get("architecture"), section.get("options_file")

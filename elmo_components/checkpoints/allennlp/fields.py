@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import torch
 
+from elmo_components.checkpoints.architectures import ARCHITECTURES
 from elmo_components.checkpoints.checkpoint import CheckpointError
 from elmo_components.checkpoints.name_map import Entry, Transform, cnn_entries, lstm_entries
 from elmo_components.checkpoints.parameters import parameter_shapes
-from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+from elmo_components.config import ElmoConfig
 
 __all__ = [
     "ALLENNLP_NAMES",
@@ -23,7 +24,7 @@ __all__ = [
 
 
 class Names(NamedTuple):
-    """The parameters whose shapes tell a biLM's sizes."""
+    """The names of the parameters whose shapes give a biLM's sizes."""
 
     embedding: str
     convolution: str
@@ -44,24 +45,12 @@ OWN_NAMES = Names(
     "lstm.forward_layers.{}.recurrent_weight",
 )
 
-# What shapes do not tell, as in every published ELMo. The sizes are of no model.
-PUBLISHED = ElmoConfig(
-    char_cnn=CharCnnConfig(
-        embedding_size=1, filters=((1, 1),), num_highway_layers=0, activation="relu"
-    ),
-    lstm=LstmConfig(
-        hidden_size=1,
-        cell_size=1,
-        num_layers=1,
-        cell_clip=3.0,
-        projection_clip=3.0,
-        skip_connections=True,
-    ),
-)
+# Every published ELMo agrees on what shapes do not tell.
+PUBLISHED = ARCHITECTURES["original"]
 
 
 def allennlp_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for AllenNLP's `_ElmoBiLm`."""
+    """Returns the entries of AllenNLP's `_ElmoBiLm`."""
     cnn = config.char_cnn
     shape = (cnn.num_characters, cnn.embedding_size)
     return [
@@ -72,7 +61,7 @@ def allennlp_entries(config: ElmoConfig) -> list[Entry]:
 
 
 def own_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for this package's `BiLm`."""
+    """Returns the entries of this package's `BiLm`."""
     return [Entry((name,), name, shape) for name, shape in parameter_shapes(config).items()]
 
 
@@ -80,8 +69,10 @@ def config_from_shapes(
     shapes: Mapping[str, Sequence[int]], like: ElmoConfig, names: Names = ALLENNLP_NAMES
 ) -> ElmoConfig:
     """
-    Returns the sizes of the biLM whose parameters have these shapes. What shapes do not tell,
-    which is the clips, the activation, the skip connections and the alphabet, is `like`'s.
+    Returns the sizes of the biLM whose parameters have these shapes.
+
+    The clips, the activation, the skip connections and the alphabet, which shapes do not give, are
+    those of `like`.
 
     # Raises
 
@@ -114,11 +105,8 @@ def config_from_shapes(
         raise CheckpointError(f"its shapes are not a biLM's: {error}") from error
 
 
-def _zero_mask_row(tensor: torch.Tensor) -> torch.Tensor:
-    # a trained table may hold anything in this row, which is not in use
-    tensor = tensor.clone()
-    tensor[:1] = 0.0
-    return tensor
-
-
-_MASK_ROW = Transform(lambda tensor: [_zero_mask_row(tensor)], lambda tensors: tensors[0])
+# this row is not used, and a trained table may have any values in it
+_MASK_ROW = Transform(
+    lambda tensor: [torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])],
+    lambda tensors: tensors[0],
+)

@@ -10,7 +10,7 @@ from elmo_components.checkpoints.checkpoint import CheckpointError
 __all__ = ["read_namespace"]
 
 FOLDER = "vocabulary"
-# a file with patterns of the namespaces without padding
+# the file with patterns of the namespaces without padding
 NON_PADDED = "non_padded_namespaces.txt"
 NAMESPACE = "vocab"
 PADDING = "@@PADDING@@"
@@ -25,12 +25,12 @@ def read_namespace(folder: Path, settings: Mapping[str, Any]) -> Optional[tuple[
 
     # Raises
 
-    `CheckpointError` for what is not UTF-8.
+    `CheckpointError` for files that are not UTF-8.
     """
     model, vocabulary = settings.get("model"), settings.get("vocabulary")
     name = model.get("target_namespace", NAMESPACE) if isinstance(model, Mapping) else NAMESPACE
     path = folder / FOLDER / f"{name}.txt"
-    # a name may lead out of the folder
+    # the name is untrusted and may be a path
     if path.parent != folder / FOLDER or not path.is_file():
         return None
     try:

@@ -1,7 +1,5 @@
 """The arrays of the published format: their names, shapes and transforms."""
 
-from collections.abc import Sequence
-
 import torch
 
 from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES
@@ -12,7 +10,7 @@ __all__ = ["bilm_entries", "softmax_entries"]
 
 
 def bilm_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for the biLM."""
+    """Returns the entries of the biLM."""
     cnn, lstm = config.char_cnn, config.lstm
     hidden, cell, filters = lstm.hidden_size, lstm.cell_size, cnn.num_filters
     shape: tuple[int, ...] = (cnn.num_characters - 1, cnn.embedding_size)
@@ -54,7 +52,7 @@ def bilm_entries(config: ElmoConfig) -> list[Entry]:
 
 
 def softmax_entries(config: ElmoConfig) -> list[Entry]:
-    """Returns the list for the softmax."""
+    """Returns the entries of the softmax."""
     weight, bias = SOFTMAX_NAMES
     return [
         Entry((weight,), "softmax/W", (-1, config.lstm.hidden_size), SAME),
@@ -68,25 +66,20 @@ def _swap_gates(tensor: torch.Tensor) -> torch.Tensor:
     return torch.cat([i, third, second, o], dim=-1)
 
 
-def _split_input_and_recurrent(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-    # the input's rows come first
-    return _swap_gates(tensor).t().chunk(2, dim=1)
-
-
 # TensorFlow multiplies x W and torch W x
 _TRANSPOSE = Transform(lambda tensor: [tensor.t()], lambda tensors: tensors[0].t())
 # TensorFlow convolves images of height 1: (1, width, in, out) against torch's (out, in, width)
 _CONVOLUTION = Transform(
-    lambda tensor: [tensor[0].permute(2, 1, 0)],
-    lambda tensors: tensors[0].permute(2, 1, 0)[None],
+    lambda tensor: [tensor[0].permute(2, 1, 0)], lambda tensors: tensors[0].permute(2, 1, 0)[None]
 )
-# the file does not hold the row of the mask
+# the file has no row for the mask
 _MASK_ROW = Transform(
     lambda tensor: [torch.cat([torch.zeros_like(tensor[:1]), tensor])],
     lambda tensors: tensors[0][1:],
 )
 _GATES = Transform(lambda tensor: [_swap_gates(tensor)], lambda tensors: _swap_gates(tensors[0]))
+# the input's rows come first
 _INPUT_AND_RECURRENT = Transform(
-    _split_input_and_recurrent,
+    lambda tensor: _swap_gates(tensor).t().chunk(2, dim=1),
     lambda tensors: _swap_gates(torch.cat([*tensors], dim=1).t()),
 )

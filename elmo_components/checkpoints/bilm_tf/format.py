@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
-import h5py
 import torch
 
 from elmo_components.alphabet import BYTES
 from elmo_components.checkpoints.atomic import atomic_folder
-from elmo_components.checkpoints.bilm_tf.fields import (
-    bilm_entries,
-    softmax_entries,
+from elmo_components.checkpoints.bilm_tf.fields import bilm_entries, softmax_entries
+from elmo_components.checkpoints.checkpoint import (
+    SOFTMAX_NAMES,
+    Checkpoint,
+    CheckpointError,
+    check_written,
 )
-from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint, CheckpointError
 from elmo_components.checkpoints.name_map import Entry, check_shapes, to_ours, to_theirs
 from elmo_components.checkpoints.untrusted.hdf5 import Arrays, open_hdf5
 from elmo_components.checkpoints.untrusted.json_text import read_json_file
@@ -46,48 +47,56 @@ OPTIONS_NAME = "options.json"
 WEIGHTS_NAME = "weights.hdf5"
 # simple_elmo's name
 NLPL_WEIGHTS_NAME = "model.hdf5"
+# the suffixes of the members of a zip that are read
+MEMBERS = (".hdf5", ".json", ".txt", ".txt.gz")
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, or a folder or a zip with one, or a broken zip."""
+    """Whether `path` is an HDF5 file, a folder or a zip with one, or a broken zip."""
     if path.is_dir() or is_zip(path):
         names = names_in(path)
         is_broken = not names and not path.is_dir()
         return is_broken or any(name.endswith(".hdf5") for name in names)
-    return path.is_file() and (path.suffix in (".hdf5", ".h5") or h5py.is_hdf5(path))
+    if not path.is_file() or path.suffix in (".hdf5", ".h5"):
+        return path.is_file()
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the weights file at `path`, or the one in the folder or the zip `path`.
+    Reads a weights file, or the one in a folder or a zip.
 
     # Parameters
 
     config : `Optional[ElmoConfig]`
-        The biLM's sizes, if there are no options beside the weights.
+        The biLM's sizes, if the folder has no options.
     softmax : `bool`
-        Whether to read the softmax, from the weights or from `*softmax_weights.hdf5` beside them,
-        and its vocabulary, if present.
+        Whether to read the softmax, from the weights or from `*softmax_weights.hdf5` in the same
+        folder, and its vocabulary, if present.
 
     # Raises
 
-    `CheckpointError` that lists all tensors that are missing, left over, of another shape, or not
+    `CheckpointError` that lists all tensors that are missing, unknown, of another shape, or not
     finite.
     """
     if is_zip(path):
-        with unpacked_members(path, _is_wanted) as folder:
+        with unpacked_members(path, lambda name: name.endswith(MEMBERS)) as folder:
             return load(folder, config, softmax=softmax)
-    weights = _weights_in(path) if path.is_dir() else path
-    options = _options_beside(weights)
+    weights = _find_weights(path) if path.is_dir() else path
+    options = _find_options(weights)
     if options is not None:
         config = read_options(options)
     if config is None:
-        raise CheckpointError(f"One *options*.json must stand beside {weights}")
+        raise CheckpointError(f"{weights.parent} must have one *options*.json for {weights.name}")
     tensors = _read_weights(weights, config, softmax=softmax)
-    softmax_path = _softmax_beside(weights)
+    softmax_path = _find_softmax(weights)
     if softmax and SOFTMAX_NAMES[0] not in tensors and softmax_path is not None:
-        tensors.update(_read_softmax(softmax_path, config))
-    vocabulary = _vocabulary_beside(weights, tensors)
+        entries = softmax_entries(config)
+        with open_hdf5(softmax_path, [entry.theirs for entry in entries]) as arrays:
+            tensors.update(_read_arrays(softmax_path, arrays, entries, arrays.shapes))
+    vocabulary = _vocabulary_of(weights, tensors)
     try:
         return Checkpoint(config, tensors, vocabulary)
     except CheckpointError as error:
@@ -96,7 +105,7 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
 
 def load_weights(path: Path, config: ElmoConfig) -> Checkpoint:
     """
-    Reads the weights file at `path`, without a softmax, whatever options are beside it.
+    Reads a weights file without its softmax. Options in the same folder are ignored.
 
     # Raises
 
@@ -108,13 +117,15 @@ def load_weights(path: Path, config: ElmoConfig) -> Checkpoint:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """
     Writes `options.json`, `weights.hdf5` and, if the vocabulary is known, `vocab.txt` into the
-    folder `path`, as AllenNLP and bilm-tf read them. The files are read again and compared before
+    folder `path`, as AllenNLP and bilm-tf read them. The files are read back and compared before
     they replace existing ones. An older `vocab.txt` is removed.
 
     # Raises
 
     `CheckpointError` for a model by code points, and for values that are not finite.
     """
+    import h5py
+
     config = checkpoint.config
     _check_kind(config)
     options, entries = config.to_options(), bilm_entries(config)
@@ -130,16 +141,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         with h5py.File(folder / WEIGHTS_NAME, "w") as file:
             for name, tensor in to_theirs(entries, checkpoint.tensors):
                 file[name] = tensor.numpy()
-        written = load(folder, softmax=True)
-        if (
-            written.config != config
-            or written.vocabulary != checkpoint.vocabulary
-            or not all(
-                torch.equal(written.tensors[name], tensor.detach().cpu().float())
-                for name, tensor in checkpoint.tensors.items()
-            )
-        ):
-            raise CheckpointError(f"{path} did not read back as it was written")
+        check_written(load(folder, softmax=True), checkpoint, path)
     if checkpoint.vocabulary is None:
         (path / VOCABULARY_NAME).unlink(missing_ok=True)
 
@@ -150,7 +152,7 @@ def read_options(path: Path) -> ElmoConfig:
 
     # Raises
 
-    `CheckpointError` for what is not JSON, or not a biLM's.
+    `CheckpointError` for a file that is not JSON or not the options of a biLM.
     """
     try:
         return ElmoConfig.from_options(read_json_file(path))
@@ -158,18 +160,14 @@ def read_options(path: Path) -> ElmoConfig:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
-def _is_wanted(name: str) -> bool:
-    return name.endswith((".hdf5", ".json", ".txt", ".txt.gz"))
-
-
 def _check_kind(config: ElmoConfig) -> None:
     cnn = config.char_cnn
     if cnn.units != BYTES:
         words = f" and the table of {cnn.num_words:,} words" if cnn.words else ""
         raise CheckpointError(
-            "The published format has models that read words by bytes; the alphabet of "
-            f"{len(cnn.alphabet):,} code points{words} would be lost. Write a .safetensors file, "
-            "or use ELMoForManyLangs' format"
+            "The published format is for models that read words as bytes; the alphabet of "
+            f"{len(cnn.alphabet):,} code points{words} would be lost. Write a .safetensors file or "
+            "ELMoForManyLangs' format"
         )
 
 
@@ -179,7 +177,7 @@ def _read_weights(path: Path, config: ElmoConfig, *, softmax: bool) -> dict[str,
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
     entries, optional = bilm_entries(config), softmax_entries(config)
-    # of an only layer, AllenNLP reads the one and TensorFlow writes the other
+    # the name of a single layer differs between AllenNLP and TensorFlow
     short = {
         entry.theirs: entry.theirs.replace("/MultiRNNCell/Cell0", "")
         for entry in entries
@@ -203,12 +201,6 @@ def _read_weights(path: Path, config: ElmoConfig, *, softmax: bool) -> dict[str,
         return _read_arrays(path, arrays, entries, shapes)
 
 
-def _read_softmax(path: Path, config: ElmoConfig) -> dict[str, torch.Tensor]:
-    entries = softmax_entries(config)
-    with open_hdf5(path, [entry.theirs for entry in entries]) as arrays:
-        return _read_arrays(path, arrays, entries, arrays.shapes)
-
-
 def _read_arrays(
     path: Path, arrays: Arrays, entries: list[Entry], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
@@ -219,7 +211,7 @@ def _read_arrays(
         raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
-def _weights_in(folder: Path) -> Path:
+def _find_weights(folder: Path) -> Path:
     if (folder / NLPL_WEIGHTS_NAME).exists():
         return folder / NLPL_WEIGHTS_NAME
     candidates = [path for path in folder.glob("*.hdf5") if "softmax" not in path.name]
@@ -229,7 +221,7 @@ def _weights_in(folder: Path) -> Path:
     return candidates[0]
 
 
-def _options_beside(weights: Path) -> Optional[Path]:
+def _find_options(weights: Path) -> Optional[Path]:
     same_name = weights.with_name(weights.stem.replace("weights", "options") + ".json")
     for path in (same_name, weights.with_name(OPTIONS_NAME)):
         if path.exists():
@@ -238,15 +230,13 @@ def _options_beside(weights: Path) -> Optional[Path]:
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _softmax_beside(weights: Path) -> Optional[Path]:
-    # by its name only, as another model's softmax may have the same shape
+def _find_softmax(weights: Path) -> Optional[Path]:
+    # not by its shape: another model's softmax may have the same
     path = weights.with_name(weights.name.replace("weights", "softmax_weights"))
     return path if path != weights and path.exists() else None
 
 
-def _vocabulary_beside(
-    weights: Path, tensors: Mapping[str, torch.Tensor]
-) -> Optional[tuple[str, ...]]:
+def _vocabulary_of(weights: Path, tensors: Mapping[str, torch.Tensor]) -> Optional[tuple[str, ...]]:
     path = find_vocabulary(weights.parent) if SOFTMAX_NAMES[0] in tensors else None
     if path is None:
         return None

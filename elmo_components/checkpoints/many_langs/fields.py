@@ -57,11 +57,11 @@ def _rows(config: ElmoConfig, characters: Sequence[str]) -> Transform:
         character: NUM_CHARACTERS + place
         for place, character in enumerate(config.char_cnn.alphabet)
     }
-    # of ours, for each of their rows
+    # our id for each of their rows
     ids = [SPECIAL_IDS[key] if key in SPECIAL_IDS else ids_of[key] for key in characters]
 
     def read(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-        # (num_characters, embedding_size); the ids of bytes are not in use
+        # (num_characters, embedding_size); the ids of bytes are not used
         ours = tensor.new_zeros(config.char_cnn.num_characters, tensor.size(1))
         ours[ids] = tensor
         return [ours]

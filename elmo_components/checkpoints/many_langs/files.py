@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, shown
-from elmo_components.checkpoints.checkpoint import CheckpointError, listed
+from elmo_components.alphabet import CODE_POINTS, MAX_CHARACTERS, UNKNOWN_WORD, listed, shown
+from elmo_components.checkpoints.checkpoint import CheckpointError
 from elmo_components.checkpoints.untrusted.json_text import read_object
 from elmo_components.config import ElmoConfig
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 CONFIG_NAME = "config.json"
-# of the sizes of a model that is written here
+# the file of sizes that `write_config` writes
 MODEL_CONFIG_NAME = "model.json"
 CHARACTERS_NAME = "char.dic"
 WORDS_NAME = "word.dic"
@@ -30,15 +30,15 @@ WORDS_NAME = "word.dic"
 # The keys of `char.dic` that are not characters, in the order in which the original adds them.
 SPECIAL = ("<bos>", "<eos>", UNKNOWN_WORD, "<pad>", "<bow>", "<eow>")
 
-# The original strips lines, which leaves no key of a character that is white space. Of all such
-# characters it then finds this one.
+# The original strips lines, so that the key of a white space character becomes empty. It reads the
+# empty key as this character.
 WHITE_SPACE = "\u3000"
 
 # In bytes: over a million words.
 MAX_DICTIONARY = 1 << 24
 
-# The sizes that the original's package brings under these names, which published models name and
-# do not hold.
+# The sizes in the original's package under these names. Published models name them without
+# including them.
 PACKAGED_NAMES = ("cnn_50_100_512_4096_sample.json", "cnn_0_100_512_4096_sample.json")
 _LSTM_SIZES = {"projection_dim": 512, "cell_clip": 3, "proj_clip": 3, "dim": 4096, "n_layers": 2}
 _FILTERS = [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]]
@@ -55,13 +55,12 @@ _CNN_KEYS = ("activation", "filters", "n_highway")
 
 def read_config(folder: Path) -> tuple[ElmoConfig, list[str]]:
     """
-    Returns a model's sizes, and the keys of its `char.dic` in the order of their rows, none for a
+    Returns a model's sizes, and the keys of its `char.dic` in the order of their rows: none for a
     model without characters.
 
     # Raises
 
-    `CheckpointError` for a file that is missing or broken, and for an encoder or a token embedder
-    that is not ELMo's.
+    `CheckpointError` for a missing or broken file, and for other encoders and token embedders.
     """
     path = folder / CONFIG_NAME
     try:
@@ -70,7 +69,7 @@ def read_config(folder: Path) -> tuple[ElmoConfig, list[str]]:
         embedder = _section(sizes, "token_embedder", "cnn", [*_EMBEDDER_SIZES])
         characters: list[str] = []
         cnn: Mapping[str, Any] = {"activation": "relu", "filters": [], "n_highway": 0}
-        # by words alone if 0
+        # 0 for a model without characters
         if embedder["char_dim"] != 0:
             cnn = _section(sizes, "token_embedder", "cnn", _CNN_KEYS)
             characters = _read_dictionary(folder / CHARACTERS_NAME, SPECIAL)
@@ -146,7 +145,7 @@ def _find_sizes(folder: Path) -> Mapping[str, Any]:
     stated = _read_json(folder / CONFIG_NAME).get("config_path")
     if not isinstance(stated, str):
         raise ValueError(f"config_path must be the path of a file; found {shown(stated)}")
-    # the path is of the machine that trained the model
+    # a path on the machine that trained the model
     name = re.split(r"[/\\]", stated)[-1]
     # the name may be too long for a file
     if name in {entry.name for entry in folder.iterdir()}:

@@ -51,18 +51,12 @@ def matches(path: Path) -> bool:
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads the folder or the zip at `path`.
-
-    # Parameters
-
-    config : `Optional[ElmoConfig]`
-        Not needed: the model has its own sizes.
-    softmax : `bool`
-        Without effect: no model of this format has a softmax.
+    Reads a folder or a zip. `config` and `softmax` have no effect: models of this format have
+    their own sizes and no softmax.
 
     # Raises
 
-    `CheckpointError` that lists all tensors that are missing, left over, of another shape, or not
+    `CheckpointError` that lists all tensors that are missing, unknown, of another shape, or not
     finite.
     """
     # the name of the model's configuration is in another file
@@ -79,14 +73,14 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """
     Writes the files of a model into the folder `path`, as the original package reads them. They
-    are read again and compared before they replace existing ones.
+    are read back and compared before they replace existing ones.
 
-    Weights that were read from such a model are restored bit by bit. In others the forget gates'
-    biases are rounded, as 1 is added to them.
+    Weights that were read from such a model are restored bit by bit. In other weights the biases of
+    the forget gates are rounded, as 1 is added to them.
 
     # Raises
 
-    `CheckpointError` for a model that this format cannot hold; the message says why.
+    `CheckpointError` that says why this format cannot store the model.
     """
     config = checkpoint.config
     _check_kind(checkpoint)
@@ -132,7 +126,7 @@ def _check_written(written: Checkpoint, checkpoint: Checkpoint, path: Path) -> N
     for name, tensor in checkpoint.tensors.items():
         pair = [written.tensors[name], tensor.detach().cpu().float()]
         if name == CHARACTER_EMBEDDING:
-            # the format has no rows for the ids of bytes, which are not in use
+            # the format has no rows for the ids of bytes, which are not used
             first, last = slice(UNKNOWN_ID, UNKNOWN_ID + 1), slice(BEGIN_SENTENCE + 1, None)
             pair = [torch.cat([part[first], part[last]]) for part in pair]
         # adding 1 to the forget gate rounds

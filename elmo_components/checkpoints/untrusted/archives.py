@@ -22,8 +22,8 @@ WEIGHTS_NAMES = ("weights.th", "best.th")
 # Old archives have the files that their configuration names under `fta`.
 WANTED = re.compile(r"config\.json|weights\.th|best\.th|vocabulary/[^/]+\.txt|fta/[^/]+")
 
-# The bytes of a whole archive: this times its compressed size, as weights hardly compress, and at
-# least so many.
+# The limit of an unpacked archive: this times its compressed size, as weights hardly compress, and
+# at least MIN_LIMIT bytes.
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 26
 BLOCK = 1 << 16
@@ -41,12 +41,12 @@ def is_gzip(path: Path) -> bool:
 def unpacked(path: Path) -> Iterator[Path]:
     """
     Yields a folder with an archive's configuration, weights and vocabulary: `path` itself if it is
-    a folder, else a temporary one.
+    a folder, else a temporary folder.
 
     # Raises
 
     `CheckpointError` for an archive that is broken, has a link or a member outside its folder, or
-    declares more bytes than weights in an archive of its size can have.
+    exceeds the size limit.
     """
     if path.is_dir():
         yield path
@@ -85,12 +85,12 @@ def _unpack(path: Path, folder: Path) -> None:
             if WANTED.fullmatch(name) and member.isfile():
                 (folder / name).parent.mkdir(exist_ok=True)
                 if (folder / name).exists():
-                    raise CheckpointError(f"it must hold {shown(name)} once")
+                    raise CheckpointError(f"it must have {shown(name)} once")
                 contents = archive.extractfile(member)
                 assert contents is not None
                 with (folder / name).open("xb") as output:
                     shutil.copyfileobj(contents, output, BLOCK)
-        # the sum that gzip checks comes last
+        # gzip checks the sum at the end
         while file.read(BLOCK):
             if file.tell() > limit:
                 raise CheckpointError(f"it has more than {limit:,} bytes")

@@ -1,31 +1,29 @@
 """
 Reads expected arrays from an untrusted HDF5 file.
 
-HDF5 allows what no weights need: links to other files, arrays stored in other files, arrays of any
-declared size with nothing stored. They are refused.
+It refuses what weights do not need: links, arrays stored in other files, and arrays whose declared
+size is much larger than the file.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import h5py
 import numpy
 import torch
 
-from elmo_components.alphabet import shown
-from elmo_components.checkpoints.checkpoint import CheckpointError, listed
+from elmo_components.alphabet import listed, shown
+from elmo_components.checkpoints.checkpoint import CheckpointError
 
 __all__ = ["Arrays", "open_hdf5"]
 
-# The size of all arrays in float32: this times the file's, as weights hardly compress, and at least
-# so many bytes.
+# The limit of all arrays in float32: this times the file's size, as weights hardly compress, and at
+# least MIN_LIMIT bytes.
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 26
 FLOAT32_BYTES = 4
-
-LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
 
 # what h5py raises for broken files
 _HDF5_ERRORS = (
@@ -41,11 +39,12 @@ class Arrays:
     # Parameters
 
     shapes : `dict[str, tuple[int, ...]]`
-        The shape of each array with an expected name; `()` under the name of anything else, which
-        is not opened.
+        The shape of each expected array. Anything else has the shape `()` and is not opened.
     """
 
-    def __init__(self, file: h5py.File, expected: Iterable[str], *, num_bytes: int) -> None:
+    def __init__(self, file: Any, expected: Iterable[str], *, num_bytes: int) -> None:
+        import h5py
+
         self._file = file
         self._left = max(MIN_LIMIT, MAX_RATIO * num_bytes)
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -53,7 +52,7 @@ class Arrays:
         groups = {str(parent) for name in names for parent in PurePosixPath(name).parents}
         problems: list[str] = []
         for group in sorted(groups):
-            # a group is opened after those that it lies in
+            # parents come first
             if group != "." and group not in self.shapes:
                 continue
             self.shapes.pop(group, None)
@@ -69,27 +68,30 @@ class Arrays:
             raise CheckpointError(listed(problems))
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yields the name and the numbers of each array, as float32."""
+        """Yields the name and the values of each array, as float32."""
         for name in names:
-            # what is too large for float32 becomes infinite, which is found later
+            # values beyond float32 become infinite, which `to_ours` refuses
             with numpy.errstate(over="ignore"):
                 yield name, torch.from_numpy(self._file[name][...].astype(numpy.float32))
 
     def _shape(self, name: str, problems: list[str]) -> tuple[int, ...]:
+        from h5py import Dataset, h5d, h5t
+
         dataset = self._file[name]
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(dataset, Dataset):
             problems.append(f"{name} must be an array")
             return ()
         layout, kind = dataset.id.get_create_plist(), dataset.id.get_type()
-        # first, as the shape of a virtual array may be in another file
-        if layout.get_layout() not in LAYOUTS or layout.get_external_count():
+        # before the shape, which a virtual array may have in another file
+        stored = (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED)
+        if layout.get_layout() not in stored or layout.get_external_count():
             problems.append(f"{name} must be stored in this file")
             return ()
-        if kind.get_class() != h5py.h5t.FLOAT or kind.get_size() not in (2, 4, 8):
+        if kind.get_class() != h5t.FLOAT or kind.get_size() not in (2, 4, 8):
             problems.append(f"{name} must hold floating-point numbers")
         shape = (0,) if dataset.shape is None else tuple(dataset.shape)
         sizes = [prod(shape)]
-        if layout.get_layout() == h5py.h5d.CHUNKED:
+        if layout.get_layout() == h5d.CHUNKED:
             sizes.append(prod(layout.get_chunk()))
         self._left -= max(sizes) * max(FLOAT32_BYTES, kind.get_size())
         if self._left < 0:
@@ -100,13 +102,15 @@ class Arrays:
 @contextmanager
 def open_hdf5(path: Path, expected: Iterable[str]) -> Iterator[Arrays]:
     """
-    Opens an HDF5 file for reading the arrays with `expected` names.
+    Opens an HDF5 file to read the `expected` arrays.
 
     # Raises
 
-    `CheckpointError` for what is broken, also while it is read, and for links, arrays stored
-    elsewhere, other types than floating-point numbers, and sizes beyond the file's.
+    `CheckpointError` for a broken file, also while it is read, and for links, arrays stored
+    elsewhere, types other than floating-point numbers, and sizes above the limit.
     """
+    import h5py
+
     # a pipe or a device would never end
     if not path.is_file():
         raise CheckpointError(f"{path} must be an HDF5 file")

@@ -15,12 +15,12 @@ MAX_DIGITS = 20
 
 def parse_json(text: Union[str, bytes], *, limit: int = MAX_JSON) -> Any:
     """
-    Returns the contents of JSON text.
+    Returns the value of JSON text.
 
     # Raises
 
-    `ValueError` for text that is not JSON, longer than `limit`, nested too deeply, or has a number
-    of more than 20 digits.
+    `ValueError` for text that is not JSON, is longer than `limit`, is nested too deeply, or has a
+    number of more than 20 digits.
     """
     if len(text) > limit:
         raise ValueError(f"It must have at most {limit:,} characters; found {len(text):,}")
@@ -31,13 +31,7 @@ def parse_json(text: Union[str, bytes], *, limit: int = MAX_JSON) -> Any:
 
 
 def read_json_file(path: Path) -> Any:
-    """
-    Returns the contents of a JSON file.
-
-    # Raises
-
-    `ValueError` as `parse_json` does, and for what is not a file or not UTF-8.
-    """
+    """Returns the value in a JSON file. Errors are those of `parse_json`."""
     # a pipe or a device would never end
     if not path.is_file():
         raise ValueError("It must be a file")
@@ -46,16 +40,10 @@ def read_json_file(path: Path) -> Any:
 
 
 def read_object(path: Path) -> Mapping[str, Any]:
-    """
-    Returns the object in a JSON file.
-
-    # Raises
-
-    `ValueError` as `read_json_file` does, and for another kind of value.
-    """
+    """Returns the object in a JSON file. Errors are those of `parse_json`."""
     contents = read_json_file(path)
     if not isinstance(contents, Mapping):
-        raise ValueError(f"It must hold an object; found {type(contents).__name__}")
+        raise ValueError(f"It must be an object; found {type(contents).__name__}")
     return contents
 
 

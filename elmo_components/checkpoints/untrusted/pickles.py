@@ -1,11 +1,10 @@
 """
 Reads tensors from files that `torch.save` wrote, without executing or trusting them.
 
-`torch.load` allocates what a file declares and reads the whole model, and old versions read past
-the end of a storage. Here the index of tensors is unpickled by `Unpickler`, and storages are read
-as bytes. Both layouts are read: the zip of torch 1.6 and later; and the older one, which has a
-header of three pickles, the pickle of a state dict, that of its storages' keys, and each storage
-after its length.
+`torch.load` allocates any declared size and reads the whole model, and old versions read past the
+end of a storage. Here `Unpickler` reads the index, and storages are read as bytes. There are two
+layouts: the zip of torch 1.6 and later; and the older one, which has a header of three pickles, the
+pickle of a state dict, that of its storages' keys, and each storage after its length.
 """
 
 import zipfile
@@ -37,13 +36,13 @@ class TensorFile:
 
     # Raises
 
-    `ValueError` for a broken file, and for one that declares more than it holds.
+    `ValueError` for a broken file, and for one that declares more numbers than it has.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_zip = is_zip(path)
-        # of each storage in the older layout, where it begins
+        # the offset of each storage in the older layout
         self._places: dict[str, int] = {}
         state = self._zip_index() if self._is_zip else self._legacy_index()
         if not isinstance(state, dict):
@@ -69,7 +68,7 @@ class TensorFile:
         views = {name: self._views[name] for name in names}
         distinct = set(views.values())
         storages = {view.storage for view in distinct}
-        # else a small storage could fill any memory
+        # views of a small storage could fill the memory
         if sum(prod(view.shape) for view in distinct) > sum(storage.size for storage in storages):
             raise ValueError("Its tensors must not overlap")
         read = self._read_zip if self._is_zip else self._read_legacy

@@ -1,8 +1,8 @@
 """
 Unpickles the index of a state dict: names, shapes and places of tensors, and nothing else.
 
-The unpickler knows a few opcodes, and calls a few functions of this module in the place of
-torch's. Python's own in C is no base for it: it allocates a memo of any declared size.
+It allows a few opcodes and calls functions of this module in place of torch's. It is a subclass of
+Python's unpickler in Python, as the one in C allocates a memo of any declared size.
 """
 
 import io
@@ -39,7 +39,7 @@ DTYPES = {
     "ComplexDoubleStorage": torch.complex128,
 }
 
-# Neither those that make objects of a named class nor those that allocate a declared size.
+# None of these makes an object of a named class or allocates a declared size.
 OPCODES = (
     *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK),
     *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT, pickle.LONG1),
@@ -57,7 +57,7 @@ _PICKLE_ERRORS = (
 
 
 class Storage(NamedTuple):
-    """Numbers in a file."""
+    """A flat array of numbers in a file."""
 
     key: str
     dtype: torch.dtype
@@ -88,7 +88,7 @@ class Unpickler(pickle._Unpickler):
 
     def __init__(self, data: bytes) -> None:
         self._buffer = io.BytesIO(data)
-        # strings of Python 2 have no encoding
+        # Python 2 stores strings as bytes
         super().__init__(self._buffer, encoding="latin1")
         self.storages: dict[str, Storage] = {}
 
@@ -103,7 +103,7 @@ class Unpickler(pickle._Unpickler):
 
         `ValueError` for a pickle that is broken or asks for more than tensors.
         """
-        # each pickle counts its objects from 0
+        # each pickle has a memo of its own
         self.memo: dict[int, Any] = {}
         try:
             return self.load()
@@ -139,7 +139,7 @@ class Unpickler(pickle._Unpickler):
         _set_items(self.stack[-1], zip(items[::2], items[1::2]))
 
     def load_build(self) -> None:
-        # of a state dict's attributes none is needed
+        # drops the attributes of a state dict
         self.stack.pop()
 
     dispatch[pickle.SETITEM[0]] = load_setitem
@@ -160,13 +160,7 @@ def _are_sizes(numbers: Iterable[object]) -> bool:
     return all(type(number) is int and number >= 0 for number in numbers)
 
 
-def _rebuild_tensor(
-    storage: Optional[Storage],
-    offset: int,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-    *_: object,
-) -> Optional[View]:
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Optional[View]:
     if storage is None:
         return None
     if (
@@ -185,15 +179,11 @@ def _rebuild_tensor(
     return View(storage, offset, shape, strides)
 
 
-def _rebuild_parameter(tensor: object, *_: object) -> object:
-    return tensor
-
-
 _FUNCTIONS = {
-    # of Python 2 the pairs are arguments
+    # Python 2 passes the pairs as an argument
     ("collections", "OrderedDict"): lambda pairs=(): _set_items({}, pairs),
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+    ("torch._utils", "_rebuild_parameter_with_state"): lambda tensor, *_: tensor,
 }

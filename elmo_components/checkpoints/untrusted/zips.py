@@ -13,8 +13,8 @@ from elmo_components.checkpoints.checkpoint import CheckpointError
 
 __all__ = ["is_zip", "names_in", "open_zip", "unpacked_members"]
 
-# The size of all members: this times the zip's own size, as weights hardly compress, and so many
-# bytes more.
+# The limit of all members: MIN_LIMIT bytes plus this times the zip's size, as weights hardly
+# compress.
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 24
 
@@ -75,8 +75,8 @@ def unpacked_members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[P
 
     # Raises
 
-    `CheckpointError` for a zip that is broken, has a member outside its folder, or declares more
-    bytes than weights in a zip of its size can have.
+    `CheckpointError` for a zip that is broken, has a member outside its folder, or exceeds the size
+    limit.
     """
     if path.is_dir():
         yield path
@@ -108,7 +108,7 @@ def _wanted(
     ]
     names = sorted({member.filename for member in members})
     if len(names) != len(members):
-        raise CheckpointError(f"it must hold each of {', '.join(names)} once")
+        raise CheckpointError(f"it must have each of {', '.join(names)} once")
     limit, total = MIN_LIMIT + MAX_RATIO * size, sum(member.file_size for member in members)
     if total > limit:
         raise CheckpointError(

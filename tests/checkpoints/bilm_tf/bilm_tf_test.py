@@ -205,7 +205,7 @@ def test_options_that_are_no_options_are_an_error(folder: Path, text: str, messa
 
 def test_missing_options_are_an_error(folder: Path) -> None:
     (folder / "options.json").unlink()
-    assert "One *options*.json must stand beside" in refusal(folder)
+    assert "must have one *options*.json" in refusal(folder)
 
 
 def test_several_weights_are_an_error(folder: Path) -> None:

@@ -242,7 +242,7 @@ def test_numbers_that_do_not_fit_are_named(folder: Path, changes: dict, message:
         ),
         ("config.json", b"[" * 100_000, "must be JSON: It is nested too deeply"),
         ("config.json", b"{", "config.json must be JSON"),
-        ("config.json", b"[]", "config.json must be JSON: It must hold an object; found list"),
+        ("config.json", b"[]", "config.json must be JSON: It must be an object; found list"),
         ("word.dic", b"<oov>\t0\n\xff\t1\n", "word.dic must be UTF-8"),
         ("word.dic", b"<oov>\t0\nb\tx\n", "its line 2 must be a key, a tab and a row of its own"),
         ("word.dic", b"<oov>\t0\nb\t0\n", "its line 2 must be a key, a tab and a row of its own"),

@@ -126,7 +126,7 @@ def test_a_member_that_comes_twice_is_refused(tiny_folder: Path, tmp_path: Path)
     path = write_zip(tmp_path / "a.zip", contents_of(tiny_folder))
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("options.json", b"{}")
-    with pytest.raises(CheckpointError, match=r"hold each of options\.json, weights\.hdf5 once"):
+    with pytest.raises(CheckpointError, match=r"have each of options\.json, weights\.hdf5 once"):
         load(path)
 
 
