@@ -121,11 +121,6 @@ def test_options_that_disagree_with_those_at_the_address_are_an_error(
         Elmo.from_pretrained(f"{address}/{WEIGHTS}", options=options)
 
 
-def test_our_own_format_is_downloaded_alone(address: str, cache: Path) -> None:
-    checkpoints.load(f"{address}/tiny.safetensors")
-    assert len([name for name in files_in(cache) if not name.endswith(".json")]) == 2
-
-
 def test_an_interrupted_download_is_an_error_and_leaves_nothing(address: str, cache: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{address}/cut/{WEIGHTS} .*(bytes|Incomplete)"):
         checkpoints.load(f"{address}/cut/{WEIGHTS}")
@@ -215,24 +210,3 @@ def test_what_is_no_path_and_no_name_is_an_error_that_lists_the_names() -> None:
     wanted = "'english', 'small', 'medium', 'original', 'original-5.5b', 'pubmed', 'portuguese'"
     with pytest.raises(FileNotFoundError, match=f"no checkpoint at smal. .*{wanted}"):
         resolve("smal")
-
-
-def test_the_published_addresses_are_those_that_stand_in_flair_and_allennlp() -> None:
-    # flair/embeddings/legacy.py, of the same bucket by its other host
-    bucket = "https://allennlp.s3.amazonaws.com/models/elmo/"
-    expected = {
-        "small": "2x1024_128_2048cnn_1xhighway/elmo_2x1024_128_2048cnn_1xhighway",
-        "medium": "2x2048_256_2048cnn_1xhighway/elmo_2x2048_256_2048cnn_1xhighway",
-        "original": "2x4096_512_2048cnn_2xhighway/elmo_2x4096_512_2048cnn_2xhighway",
-        "original-5.5b": "2x4096_512_2048cnn_2xhighway_5.5B/elmo_2x4096_512_2048cnn_2xhighway_5.5B",
-        "portuguese": "contributed/pt/elmo_pt",
-    }
-    for name, path in expected.items():
-        assert PUBLISHED[name].weights == f"{bucket}{path}_weights.hdf5"
-        assert PUBLISHED[name].options == f"{bucket}{path}_options.json"
-    pubmed = f"{bucket}contributed/pubmed/elmo_2x4096_512_2048cnn_2xhighway"
-    assert PUBLISHED["pubmed"][:2] == (
-        f"{pubmed}_weights_PubMed_only.hdf5",
-        f"{pubmed}_options.json",
-    )
-    assert sorted(PUBLISHED) == sorted([*expected, "pubmed"])
