@@ -15,8 +15,8 @@ import torch
 import urllib3.util.retry
 
 from elmo_components import checkpoints
-from elmo_components.checkpoints import CheckpointError, names
-from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, Published, resolve
+from elmo_components.checkpoints import CheckpointError
+from elmo_components.checkpoints.names import PUBLISHED, Published, resolve
 from elmo_components.elmo import Elmo
 
 WEIGHTS, OPTIONS = "elmo_tiny_weights.hdf5", "elmo_tiny_options.json"
@@ -110,17 +110,6 @@ def test_options_elsewhere_are_given_as_an_address_a_path_or_their_contents(
         assert Elmo.from_pretrained(weights, options=options).config == config
 
 
-def test_options_that_disagree_with_those_at_the_address_are_an_error(
-    address: str, tiny_folder: Path
-) -> None:
-    options = checkpoints.load(tiny_folder).config.to_options()
-    options["lstm"]["cell_clip"] = 3.0
-    with pytest.raises(
-        CheckpointError, match=r"lstm\.cell_clip is 0\.75 there, and 3\.0 is wanted"
-    ):
-        Elmo.from_pretrained(f"{address}/{WEIGHTS}", options=options)
-
-
 def test_an_interrupted_download_is_an_error_and_leaves_nothing(address: str, cache: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{address}/cut/{WEIGHTS} .*(bytes|Incomplete)"):
         checkpoints.load(f"{address}/cut/{WEIGHTS}")
@@ -183,27 +172,6 @@ def test_options_that_are_not_there_are_a_warning_where_they_are_given(
     with caplog.at_level(logging.WARNING):
         assert checkpoints.load(f"{address}/{WEIGHTS}", config).config == config
     assert f"given options are not compared to published ones: {address}/{OPTIONS}" in caplog.text
-
-
-def test_a_name_that_comes_with_the_package_is_its_file(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SHIPPED, names.ENGLISH, tmp_path / "none.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"must come with the package, at .*none\."):
-        resolve("english")
-    stand_in = tiny_folder.with_suffix(".safetensors")
-    monkeypatch.setitem(SHIPPED, names.ENGLISH, stand_in)
-    assert resolve("english") == stand_in
-    assert Elmo.from_pretrained("english").config == checkpoints.load(tiny_folder).config
-
-
-def test_a_path_comes_before_a_name(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(tiny_folder, "small")
-    assert resolve("small") == Path("small")
-    assert Elmo.from_pretrained("small").config == checkpoints.load(tiny_folder).config
 
 
 def test_what_is_no_path_and_no_name_is_an_error_that_lists_the_names() -> None:

@@ -35,7 +35,7 @@ def assert_same(found: Sequence[numpy.ndarray], expected: Sequence[numpy.ndarray
 
 
 @pytest.mark.parametrize("layers", ["all", "mean", "top"])
-@pytest.mark.parametrize(("batch_size", "window"), [(1, 1), (2, 20), (4, 100), (32, 8192)])
+@pytest.mark.parametrize(("batch_size", "window"), [(1, 1), (4, 100), (32, 8192)])
 def test_a_stream_gives_each_sentences_own_vectors_in_order(
     tiny: Elmo, layers: str, batch_size: int, window: int
 ) -> None:

@@ -15,6 +15,7 @@ import torch
 from elmo_components.checkpoints import Checkpoint, CheckpointError, load, save
 from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
 from elmo_components.modules.bilm import BiLm
+from tests.closeness import assert_same
 
 CELL = "RNN_0/RNN/MultiRNNCell/Cell0/LSTMCell"
 
@@ -184,13 +185,6 @@ def with_softmax(folder: Path, num_words: int = 7) -> Checkpoint:
     }
     words = ("</S>", "<S>", "<UNK>", "the", "caf\u00e9", "\u65e5\u672c", "10\u00a0000")[:num_words]
     return Checkpoint(checkpoint.config, {**checkpoint.tensors, **softmax}, words)
-
-
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
-    assert found.config == expected.config and found.vocabulary == expected.vocabulary
-    assert found.tensors.keys() == expected.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(found.tensors[name], tensor), name
 
 
 def test_softmax_and_vocabulary_come_back_on_request(folder: Path, tmp_path: Path) -> None:

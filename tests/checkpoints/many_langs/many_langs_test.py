@@ -23,7 +23,7 @@ from elmo_components.checkpoints import (
 )
 from elmo_components.checkpoints.many_langs.files import PACKAGED_NAMES, read_config
 from elmo_components.elmo import Elmo
-from tests.closeness import assert_close
+from tests.closeness import assert_close, assert_same
 
 SCRIPT = runpy.run_path(
     str(Path(__file__).parents[3] / "fixtures" / "models" / "make_many_langs.py")
@@ -59,13 +59,6 @@ def edit(path: Path, **changes: Any) -> None:
         section, _, inner = key.rpartition("__")
         (contents[section] if section else contents)[inner] = value
     path.write_text(json.dumps(contents))
-
-
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
-    assert found.config == expected.config
-    assert found.tensors.keys() == expected.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(found.tensors[name], tensor), name
 
 
 @pytest.mark.parametrize("name", MODELS)

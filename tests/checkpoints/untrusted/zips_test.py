@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from elmo_components.checkpoints import Checkpoint, CheckpointError, bilm_tf, identify, load, save
+from tests.closeness import assert_same
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> Path:
@@ -24,13 +25,6 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
 def contents_of(folder: Path, names: Optional[dict[str, str]] = None) -> dict[str, bytes]:
     names = names or {}
     return {names.get(path.name, path.name): path.read_bytes() for path in folder.iterdir()}
-
-
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
-    assert found.config == expected.config and found.vocabulary == expected.vocabulary
-    assert found.tensors.keys() == expected.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(found.tensors[name], tensor), name
 
 
 @pytest.mark.parametrize("number", ["262", "261"])
