@@ -9,7 +9,6 @@ import pytest
 import torch
 from allennlp.commands.train import train_model
 from allennlp.common import Params
-from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, DatasetReader, Vocabulary
 from allennlp.data.tokenizers import CharacterTokenizer
 from allennlp.models import Model
@@ -94,8 +93,7 @@ def test_a_tied_softmax_reads_words_by_the_alphabet(trained: Path) -> None:
     alphabet = model.language_model.bilm.config.char_cnn.alphabet
     words = model.vocab.get_index_to_token_vocabulary("vocab")
     expected = CharacterMapper(alphabet=alphabet).batch_ids([[words[n] for n in range(len(words))]])
-    ids = model.get_buffer("language_model.softmax.output.character_ids")
-    assert torch.equal(ids, expected[0])
+    assert torch.equal(model.language_model.softmax.output.character_ids, expected[0])
 
 
 @pytest.mark.parametrize("destination", ["exported", "model.safetensors"])
@@ -120,13 +118,3 @@ def test_what_is_exported_embeds_as_the_embedder_does(
     # the same weight for each layer, as the mix begins
     expected = embedder(padded["elmo_tokens"].unsqueeze(0))[0]
     torch.testing.assert_close(torch.from_numpy(vectors), expected, check_dtype=True)
-
-
-def test_an_architecture_of_another_number_of_characters_is_refused(
-    config: dict[str, Any],
-) -> None:
-    settings = copy.deepcopy(config["model"])
-    settings["architecture"]["char_cnn"]["n_characters"] = 262
-    vocab = Vocabulary.from_params(Params(copy.deepcopy(config["vocabulary"])))
-    with pytest.raises(ConfigurationError, match="n_characters must be 272; found 262"):
-        Model.from_params(Params(settings), vocab=vocab)
