@@ -151,6 +151,15 @@ def test_derivatives_of_derivatives_are_refused_with_what_to_do() -> None:
         torch.autograd.grad(total, given.inputs, create_graph=True)
 
 
+def test_weights_changed_between_forward_and_backward_are_noticed() -> None:
+    given = call(LENGTHS[0])
+    total = cpu.projected_lstm(given)[0].sum()
+    with torch.no_grad():
+        given.weights[0].recurrent.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
 def test_calls_that_cannot_be_taken_are_named() -> None:
     given = call(LENGTHS[0])
     assert cpu.unsupported(given) is None

@@ -1,5 +1,6 @@
 """Trains tiny taggers with what AllenNLP 2.10.1 cannot do on torch 2 without the patches."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_reduce_on_plateau_takes_every_argument_of_allennlps_own() -> None:
 def test_a_training_whose_checkpoint_holds_numpy_numbers_is_recovered(tmp_path: Path) -> None:
     # The cosine scheduler computes learning rates with numpy.
     _train_then_recover(tmp_path, scheduler={"type": "cosine", "t_initial": 3})
+
+
+@pytest.mark.skipif(IS_UPSTREAM_TORCH, reason="torch 1 reads whatever was pickled")
+def test_a_checkpoint_with_other_objects_is_still_refused(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "model_state_e1_b0.th")
+    torch.save({"callbacks": [Path("somewhere")]}, tmp_path / "training_state_e1_b0.th")
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        Checkpointer(tmp_path).load_checkpoint()
 
 
 def test_grad_norm_trains_a_sparse_embedding(tmp_path: Path) -> None:
