@@ -262,7 +262,7 @@ class ElmoLanguageModel(Model):
         losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
         number = _per_process(torch.tensor(len(losses), device=losses.device))
         loss = losses.sum() / number
-        self._teacher_loss_mean(float(loss))
+        self._teacher_loss_mean(float(loss.detach()))
         return weight * loss
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:

@@ -93,7 +93,8 @@ def test_a_tied_softmax_reads_words_by_the_alphabet(trained: Path) -> None:
     alphabet = model.language_model.bilm.config.char_cnn.alphabet
     words = model.vocab.get_index_to_token_vocabulary("vocab")
     expected = CharacterMapper(alphabet=alphabet).batch_ids([[words[n] for n in range(len(words))]])
-    assert torch.equal(model.language_model.softmax.output.character_ids, expected[0])
+    ids = model.language_model.softmax.output.character_ids
+    assert torch.equal(ids, expected[0])
 
 
 @pytest.mark.parametrize("destination", ["exported", "model.safetensors"])
