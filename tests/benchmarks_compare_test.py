@@ -1,6 +1,5 @@
 """Tests of the comparison in benchmarks: what it trains, writes and draws."""
 
-import argparse
 import json
 import shutil
 import sys
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from elmo_components.elmo import Elmo
 from tests.conftest import ROOT
 
 pytest.importorskip("matplotlib", reason="only the development extras have it")
@@ -17,20 +15,6 @@ compare, compare_report, compare_speed, sampling, tune = map(
     __import__, ("compare", "compare_report", "compare_speed", "sampling", "tune")
 )
 sys.path.remove(str(ROOT / "benchmarks"))
-
-BLOCKS = "a\tO\nb\tB-x\n\nc\tO\n\t\nd\tO\ne\tO\n\n\nf\tO\n"
-
-
-def test_a_share_has_whole_sentences_each_once_in_their_order() -> None:
-    assert sampling.sample_blocks(BLOCKS, 1.0, 0) == (
-        "a\tO\nb\tB-x\n\nc\tO\n\nd\tO\ne\tO\n\nf\tO\n\n"
-    )
-    halves = {sampling.sample_blocks(BLOCKS, 0.5, seed) for seed in range(20)}
-    assert len(halves) > 1
-    for half in halves:
-        sentences = half.strip("\n").split("\n\n")
-        assert len(sentences) == 2 and sentences == sorted(sentences)
-    assert sampling.sample_blocks(BLOCKS, 0.001, 0).count("\n\n") == 1
 
 
 @pytest.fixture
@@ -83,43 +67,3 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
     )
     assert f"| word2vec | {100 * run['found']['score']:.1f} | 1 |" in table
     assert f" {speeds['word2vec']['sentences_per_second']:.0f} | " in table
-
-
-def test_each_kind_of_vectors_has_a_configuration_for_each_task(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compare, "tune", lambda config, folder: folder / "tuned.safetensors")
-    vectors = tmp_path / "vectors.txt"
-    arguments = argparse.Namespace(
-        data=data, output=tmp_path, word2vec=vectors, fasttext=vectors, transformer="folder"
-    )
-    for task, size in (("ner", 300 + 128), ("trec6", 300)):
-        for kind in compare.KINDS + compare.VARIANTS:
-            folder = tmp_path / f"{task}-{kind}"
-            folder.mkdir()
-            run = compare.Run(task, kind, 1.0, 7)
-            config = compare.config_of(run, folder, data, compare._files(run, arguments))
-            assert config["pytorch_seed"] == 7
-            encoder = config["model"].get("encoder") or config["model"]["seq2vec_encoder"]
-            if kind == "fasttext":
-                assert encoder["input_size"] == size
-            indexers = config["dataset_reader"]["token_indexers"]
-            embedders = config["model"]["text_field_embedder"]["token_embedders"]
-            assert indexers.keys() == embedders.keys()
-
-
-def test_elmo_is_tuned_on_the_text_of_a_task_once(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tune, "NUM_EPOCHS", 2)
-    run = compare.Run("trec6", "elmo", 1.0, 0)
-    config = compare.config_of(run, tmp_path, data)
-    path = tune.tune(config, tmp_path)
-    shipped, tuned = Elmo.from_pretrained("english"), Elmo.from_pretrained(path)
-    assert tuned.config == shipped.config
-    assert (tmp_path / "text.txt").read_text().count("\n") > 100
-    words = [["What", "is", "a", "question", "?"]]
-    change = abs(tuned.embed(words)[0] - shipped.embed(words)[0]).max()
-    assert 0 < change < 1
-    monkeypatch.setattr(tune, "subprocess", None)
-    assert tune.tune(config, tmp_path) == path

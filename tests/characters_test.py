@@ -1,7 +1,6 @@
 """Tests of characters.py."""
 
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +9,8 @@ import numpy
 import pytest
 import torch
 
-from elmo_components import characters
 from elmo_components.alphabet import MAX_ALPHABET
-from elmo_components.characters import CharacterMapper, sentence_marks
-from elmo_components.config import CharCnnConfig
+from elmo_components.characters import CharacterMapper
 
 WORDS = [
     "The",
@@ -55,11 +52,6 @@ def test_a_word_is_its_bytes_between_marks(word: str) -> None:
     assert ids.tolist() == ids_by_hand(word)
 
 
-def test_what_utf8_cannot_encode_is_left_out() -> None:
-    mapper = CharacterMapper()
-    assert mapper.word_ids("a\ud800b").tolist() == mapper.word_ids("ab").tolist()
-
-
 def test_a_words_ids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         CharacterMapper().word_ids("word")[0] = 0
@@ -77,15 +69,6 @@ def test_chosen_tokens_have_chosen_ids() -> None:
 def test_a_chosen_id_out_of_range_is_an_error(character: int) -> None:
     with pytest.raises(ValueError, match=f"from 0 to 260; 'x' has {character}"):
         CharacterMapper(tokens_to_add={"x": character})
-
-
-def test_sentences_are_padded_with_zeros() -> None:
-    ids = CharacterMapper().batch_ids([["a", "b"], [], ["c"]])
-    assert ids.shape == (3, 2, 50)
-    assert ids[0, 1].tolist() == ids_by_hand("b")
-    assert torch.equal(ids[1], torch.zeros(2, 50, dtype=torch.int64))
-    assert ids[2, 0].tolist() == ids_by_hand("c")
-    assert not ids[2, 1].any()
 
 
 def test_no_sentences_and_no_tokens_have_a_shape() -> None:
@@ -108,34 +91,6 @@ def test_a_batch_is_the_callers_own() -> None:
     mapper = CharacterMapper()
     mapper.batch_ids([["a", "b"]]).zero_()
     assert mapper.batch_ids([["a"]]).tolist() == [[ids_by_hand("a")]]
-
-
-def test_the_marks_of_a_sentence_are_int64_as_a_batch_is() -> None:
-    config = CharCnnConfig(
-        embedding_size=1, filters=((1, 1),), num_highway_layers=0, activation="relu"
-    )
-    begin, end = sentence_marks(config)
-    assert begin.dtype == end.dtype == numpy.int64
-    assert begin.tolist() == ids_by_hand("<S>") and end.tolist() == ids_by_hand("</S>")
-
-
-def test_what_is_no_string_is_an_error() -> None:
-    with pytest.raises(TypeError, match="must be strings; found int 7"):
-        CharacterMapper().batch_ids([["a", 7]])
-
-
-def test_threads_that_share_a_mapper_get_the_same_ids() -> None:
-    mapper = CharacterMapper()
-    sentences = [[f"{number}-{word}" for word in WORDS] for number in range(50)]
-    characters._byte_ids.cache_clear()
-    with ThreadPoolExecutor(8) as threads:
-        batches = list(threads.map(mapper.batch_ids, [sentences] * 16))
-    assert all(torch.equal(batch, batches[0]) for batch in batches)
-    assert batches[0][49, 1].tolist() == ids_by_hand("49-a")
-
-
-def test_a_bounded_number_of_words_is_kept() -> None:
-    assert characters._byte_ids.cache_info().maxsize == 65_536
 
 
 ALPHABET = "的中🙂国é"
@@ -189,8 +144,6 @@ def test_what_is_not_of_an_alphabet_keeps_its_ids() -> None:
         ids_by_hand("</S>"),
         [259, 262, 98, 260] + [261] * 46,
     ]
-    with pytest.raises(TypeError, match="must be strings; found int 7"):
-        mapper.batch_ids([["a", 7]])  # type: ignore[list-item]
 
 
 def test_mappers_of_different_alphabets_do_not_mix() -> None:

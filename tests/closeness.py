@@ -5,6 +5,8 @@ from typing import Union
 import numpy
 import torch
 
+from elmo_components.checkpoints import Checkpoint
+
 Numbers = Union[torch.Tensor, numpy.ndarray]
 
 
@@ -24,3 +26,11 @@ def assert_close(
         atol=tolerance * largest,
         msg=lambda text: f"{name}: {text}" if name else text,
     )
+
+
+def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
+    """Two checkpoints must have the same sizes, words and tensors, to the last bit."""
+    assert found.config == expected.config and found.vocabulary == expected.vocabulary
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(found.tensors[name], tensor), name

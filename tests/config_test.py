@@ -19,34 +19,6 @@ def test_options_are_read_and_written_without_a_change(options: dict) -> None:
     assert ElmoConfig.from_options(options).to_options() == options
 
 
-def test_the_published_sizes_are_read() -> None:
-    # the small model's file, as AllenNLP publishes it
-    config = ElmoConfig.from_options(
-        {
-            "lstm": {
-                "use_skip_connections": True,
-                "projection_dim": 128,
-                "cell_clip": 3,
-                "proj_clip": 3,
-                "dim": 1024,
-                "n_layers": 2,
-            },
-            "char_cnn": {
-                "activation": "relu",
-                "filters": [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]],
-                "n_highway": 1,
-                "embedding": {"dim": 16},
-                "n_characters": 262,
-                "max_characters_per_token": 50,
-            },
-        }
-    )
-    assert config.char_cnn.num_filters == 2048
-    assert config.output_size == 256
-    assert config.num_layers == 3
-    assert config.lstm == LstmConfig(128, 1024, 2, 3, 3, True)
-
-
 def test_how_a_model_was_trained_is_passed_over(options: dict) -> None:
     trained = {**options, "bidirectional": True, "n_epochs": 10, "batch_size": 128}
     assert ElmoConfig.from_options(trained) == ElmoConfig.from_options(options)
@@ -94,12 +66,9 @@ def test_261_is_no_slip_beside_an_alphabet(options: dict) -> None:
         ("char_cnn", None, "char_cnn must be an object; found None"),
         ("lstm", [], "lstm must be an object"),
         ("lstm.dim", "4096", "lstm.dim has the wrong type: '4096'"),
-        ("lstm.dim", True, "lstm.dim has the wrong type: True"),
         ("lstm.n_layer", 2, "lstm.n_layer is not known (known: cell_clip, dim, n_layers"),
         ("char_cnn.n_characters", 260, "char_cnn.n_characters must be 262; found 260"),
-        ("char_cnn.n_characters", 300, "the number of characters in char_cnn.alphabet, 0"),
         ("char_cnn.alphabet", "中国", "char_cnn.n_characters must be 264; found 262"),
-        ("char_cnn.alphabet", ["中"], "char_cnn.alphabet has the wrong type: ['中']"),
         ("char_cnn.alphabet", "中国\n中", "must have each character once; found more of ['中']"),
         ("char_cnn.alphabet", "a\ud800", "must be text that UTF-8 can encode"),
         ("char_cnn.max_characters_per_token", 30, "max_characters_per_token must be 50; found 30"),
@@ -107,7 +76,6 @@ def test_261_is_no_slip_beside_an_alphabet(options: dict) -> None:
         ("char_cnn.embedding", {}, "char_cnn.embedding.dim is missing"),
         ("char_cnn.activation", "gelu", "must be one of relu, tanh; found 'gelu'"),
         ("char_cnn.filters", [[51, 2]], "wider than a word's 50 characters"),
-        ("char_cnn.filters", [], "The filters must be pairs"),
         ("lstm.n_layers", 0, "num_layers must be 1 or more; found 0"),
         ("lstm.cell_clip", -1, "cell_clip must be above 0"),
         ("bidirectional", False, "bidirectional is false"),

@@ -10,10 +10,9 @@ import numpy
 import pytest
 import torch
 
-from elmo_components import checkpoints
 from elmo_components.caching.layer_cache import LayerCache
 from elmo_components.characters import CharacterMapper
-from elmo_components.checkpoints import Checkpoint, CheckpointError
+from elmo_components.checkpoints import CheckpointError
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from tests.closeness import assert_close
@@ -43,28 +42,11 @@ def test_a_sentences_vectors_do_not_depend_on_its_batch_or_on_earlier_calls(tiny
             assert_close(found, expected, 1e-6)
 
 
-def test_embedding_leaves_the_mode_as_it_was_and_uses_no_dropout(tiny: Elmo) -> None:
-    expected = tiny.embed(SENTENCES)
-    tiny.train()
-    found = tiny.embed(SENTENCES)
-    assert tiny.training and tiny.bilm.training
-    numpy.testing.assert_array_equal(found[0], expected[0])
-
-
-def test_embedding_nothing_gives_nothing(tiny: Elmo) -> None:
-    assert tiny.embed([]) == []
-
-
 def test_a_string_in_place_of_tokens_is_an_error(tiny: Elmo) -> None:
     with pytest.raises(TypeError, match="must be a sequence of tokens; found a string"):
         tiny.embed(["The bank"])
     with pytest.raises(TypeError, match="found a string"):
         tiny.embed("The bank")
-
-
-def test_other_layers_are_an_error(tiny: Elmo) -> None:
-    with pytest.raises(ValueError, match="must be one of all, mean, top; found 'last'"):
-        tiny.embed(SENTENCES, layers="last")
 
 
 def test_representations_are_mixes_without_the_sentence_marks(tiny: Elmo) -> None:
@@ -134,15 +116,6 @@ def test_dropout_is_for_training(tiny: Elmo) -> None:
     assert 0.25 < zeros < 0.75
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "folder"])
-def test_a_saved_model_is_the_same_model(tiny: Elmo, tmp_path: Path, name: str) -> None:
-    checkpoints.save(Checkpoint(tiny.config, tiny.bilm.state_dict()), tmp_path / name)
-    again = Elmo.from_pretrained(tmp_path / name)
-    assert again.config == tiny.config
-    for expected, found in zip(tiny.embed(SENTENCES), again.embed(SENTENCES)):
-        numpy.testing.assert_array_equal(found, expected)
-
-
 def test_a_model_can_be_pickled_and_copied(tiny: Elmo) -> None:
     expected = tiny.embed(SENTENCES)
     for again in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):
@@ -169,26 +142,6 @@ def test_options_given_apart_are_enough(tiny_folder: Path, tiny: Elmo, tmp_path:
         Elmo.from_pretrained(weights, options=options)
 
 
-def test_every_tensor_that_does_not_fit_is_named(tiny: Elmo) -> None:
-    tensors = dict(tiny.bilm.state_dict())
-    del tensors["lstm.backward_layers.1.bias"]
-    tensors["char_cnn.projection.bias"] = torch.zeros(9)
-    tensors["stray"] = torch.zeros(1)
-    with pytest.raises(CheckpointError) as error:
-        tiny.load_checkpoint(Checkpoint(tiny.config, tensors))
-    for problem in (
-        "lstm.backward_layers.1.bias is missing",
-        "stray is not a parameter",
-        "char_cnn.projection.bias is of shape (9,), not (8,)",
-    ):
-        assert problem in str(error.value)
-
-
-def test_a_wrong_path_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"There is no checkpoint at .*nowhere"):
-        Elmo.from_pretrained(tmp_path / "nowhere")
-
-
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_a_light_precision_gives_nearly_the_same_vectors(
     tiny: Elmo, tiny_folder: Path, precision: str
@@ -204,18 +157,6 @@ def test_a_light_precision_gives_nearly_the_same_vectors(
 def test_a_light_precision_is_for_a_frozen_bilm(tiny_config: ElmoConfig) -> None:
     with pytest.raises(ValueError, match="float32 where requires_grad is true; found 'int8'"):
         Elmo(tiny_config, requires_grad=True, precision="int8")
-
-
-def test_recomputed_gates_give_the_same_gradients(tiny: Elmo, tiny_config: ElmoConfig) -> None:
-    ids = CharacterMapper().batch_ids([["The", "bank"], ["One"]])
-    gradients = []
-    for recompute_gates in (False, True):
-        elmo = Elmo(tiny_config, requires_grad=True, recompute_gates=recompute_gates).eval()
-        elmo.load_state_dict(tiny.state_dict())
-        elmo(ids)["elmo_representations"][0].sum().backward()
-        gradients.append([parameter.grad for parameter in elmo.bilm.parameters()])
-    for found, expected in zip(*gradients):
-        torch.testing.assert_close(found, expected)
 
 
 def test_words_are_mapped_by_the_models_own_alphabet(tiny: Elmo) -> None:
@@ -294,17 +235,6 @@ def test_layers_that_change_are_not_kept(tiny_folder: Path) -> None:
     kept.bilm.requires_grad_(False)
     kept(ids())
     assert len(kept.layer_cache) == len(ids())
-
-
-def test_a_cache_of_layers_is_no_part_of_a_state_or_a_copy(tiny_folder: Path) -> None:
-    kept, plain = with_layer_cache(tiny_folder)
-    kept(ids())
-    assert kept.state_dict().keys() == plain.state_dict().keys()
-    copied = copy.deepcopy(kept)
-    assert copied.layer_cache is not None
-    assert len(copied.layer_cache) == 0
-    copied(ids())
-    assert len(copied.layer_cache) == len(ids())
 
 
 @pytest.mark.parametrize("settings", [{"requires_grad": True}, {"recurrent_dropout": 0.1}])

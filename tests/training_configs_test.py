@@ -257,15 +257,6 @@ def test_a_header_gives_data_command_and_result(path: Path) -> None:
         assert part in header, f"{relative} must say {part!r}"
 
 
-def test_every_architecture_is_valid() -> None:
-    library = ROOT / "training_configs" / "elmo.libsonnet"
-    snippet = f"(import '{library}').architectures"
-    architectures = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
-    assert set(architectures) == {"tiny", "english", "small", "medium", "original"}
-    for options in architectures.values():
-        assert ElmoConfig.from_options(options).to_options() == options
-
-
 def test_the_english_pre_training_has_a_model_that_can_be() -> None:
     path = ROOT / "training_configs" / "language_model" / "english.libsonnet"
     snippet = f"""(import '{path}') {{

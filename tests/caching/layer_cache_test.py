@@ -70,12 +70,6 @@ def test_what_is_kept_is_returned_bit_for_bit(bilm: BiLm) -> None:
     assert torch.equal(first, second.flip(1))
 
 
-def test_a_sentence_that_comes_twice_in_a_batch_is_computed_once(bilm: BiLm) -> None:
-    cache = LayerCache(10**6)
-    check(cache, bilm, "a b", "c", "a b", computes=2)
-    assert len(cache) == 2
-
-
 def test_sentences_and_batches_may_be_empty(bilm: BiLm) -> None:
     cache = LayerCache(10**6)
     for _ in range(2):

@@ -15,8 +15,8 @@ import torch
 import urllib3.util.retry
 
 from elmo_components import checkpoints
-from elmo_components.checkpoints import CheckpointError, names
-from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, Published, resolve
+from elmo_components.checkpoints import CheckpointError
+from elmo_components.checkpoints.names import PUBLISHED, Published, resolve
 from elmo_components.elmo import Elmo
 
 WEIGHTS, OPTIONS = "elmo_tiny_weights.hdf5", "elmo_tiny_options.json"
@@ -110,22 +110,6 @@ def test_options_elsewhere_are_given_as_an_address_a_path_or_their_contents(
         assert Elmo.from_pretrained(weights, options=options).config == config
 
 
-def test_options_that_disagree_with_those_at_the_address_are_an_error(
-    address: str, tiny_folder: Path
-) -> None:
-    options = checkpoints.load(tiny_folder).config.to_options()
-    options["lstm"]["cell_clip"] = 3.0
-    with pytest.raises(
-        CheckpointError, match=r"lstm\.cell_clip is 0\.75 there, and 3\.0 is wanted"
-    ):
-        Elmo.from_pretrained(f"{address}/{WEIGHTS}", options=options)
-
-
-def test_our_own_format_is_downloaded_alone(address: str, cache: Path) -> None:
-    checkpoints.load(f"{address}/tiny.safetensors")
-    assert len([name for name in files_in(cache) if not name.endswith(".json")]) == 2
-
-
 def test_an_interrupted_download_is_an_error_and_leaves_nothing(address: str, cache: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{address}/cut/{WEIGHTS} .*(bytes|Incomplete)"):
         checkpoints.load(f"{address}/cut/{WEIGHTS}")
@@ -190,49 +174,7 @@ def test_options_that_are_not_there_are_a_warning_where_they_are_given(
     assert f"given options are not compared to published ones: {address}/{OPTIONS}" in caplog.text
 
 
-def test_a_name_that_comes_with_the_package_is_its_file(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SHIPPED, names.ENGLISH, tmp_path / "none.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"must come with the package, at .*none\."):
-        resolve("english")
-    stand_in = tiny_folder.with_suffix(".safetensors")
-    monkeypatch.setitem(SHIPPED, names.ENGLISH, stand_in)
-    assert resolve("english") == stand_in
-    assert Elmo.from_pretrained("english").config == checkpoints.load(tiny_folder).config
-
-
-def test_a_path_comes_before_a_name(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(tiny_folder, "small")
-    assert resolve("small") == Path("small")
-    assert Elmo.from_pretrained("small").config == checkpoints.load(tiny_folder).config
-
-
 def test_what_is_no_path_and_no_name_is_an_error_that_lists_the_names() -> None:
     wanted = "'english', 'small', 'medium', 'original', 'original-5.5b', 'pubmed', 'portuguese'"
     with pytest.raises(FileNotFoundError, match=f"no checkpoint at smal. .*{wanted}"):
         resolve("smal")
-
-
-def test_the_published_addresses_are_those_that_stand_in_flair_and_allennlp() -> None:
-    # flair/embeddings/legacy.py, of the same bucket by its other host
-    bucket = "https://allennlp.s3.amazonaws.com/models/elmo/"
-    expected = {
-        "small": "2x1024_128_2048cnn_1xhighway/elmo_2x1024_128_2048cnn_1xhighway",
-        "medium": "2x2048_256_2048cnn_1xhighway/elmo_2x2048_256_2048cnn_1xhighway",
-        "original": "2x4096_512_2048cnn_2xhighway/elmo_2x4096_512_2048cnn_2xhighway",
-        "original-5.5b": "2x4096_512_2048cnn_2xhighway_5.5B/elmo_2x4096_512_2048cnn_2xhighway_5.5B",
-        "portuguese": "contributed/pt/elmo_pt",
-    }
-    for name, path in expected.items():
-        assert PUBLISHED[name].weights == f"{bucket}{path}_weights.hdf5"
-        assert PUBLISHED[name].options == f"{bucket}{path}_options.json"
-    pubmed = f"{bucket}contributed/pubmed/elmo_2x4096_512_2048cnn_2xhighway"
-    assert PUBLISHED["pubmed"][:2] == (
-        f"{pubmed}_weights_PubMed_only.hdf5",
-        f"{pubmed}_options.json",
-    )
-    assert sorted(PUBLISHED) == sorted([*expected, "pubmed"])

@@ -19,27 +19,6 @@ def checkpoint(tiny_folder: Path) -> Checkpoint:
     return load(tiny_folder)
 
 
-def test_the_fixture_holds_what_the_published_format_holds(
-    fixtures: Path, checkpoint: Checkpoint
-) -> None:
-    native = load(fixtures / "models" / "tiny.safetensors")
-    assert native.config == checkpoint.config
-    assert native.tensors.keys() == checkpoint.tensors.keys()
-    for name, tensor in checkpoint.tensors.items():
-        assert torch.equal(native.tensors[name], tensor), name
-
-
-def test_a_checkpoint_comes_back_to_the_last_bit(tmp_path: Path, checkpoint: Checkpoint) -> None:
-    path = tmp_path / "new" / "model.safetensors"
-    softmax = {"softmax.weight": torch.randn(5, 8), "softmax.bias": torch.randn(5)}
-    tensors = {**checkpoint.tensors, **softmax}
-    save(Checkpoint(checkpoint.config, tensors), path)
-    again = load(path, softmax=True)
-    assert again.config == checkpoint.config
-    assert all(torch.equal(again.tensors[name], tensor) for name, tensor in tensors.items())
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-
-
 def test_the_file_is_laid_out_as_documented(tmp_path: Path, checkpoint: Checkpoint) -> None:
     save(checkpoint, tmp_path / "model.safetensors")
     contents = (tmp_path / "model.safetensors").read_bytes()
@@ -52,15 +31,6 @@ def test_the_file_is_laid_out_as_documented(tmp_path: Path, checkpoint: Checkpoi
         name: list(tensor.shape) for name, tensor in checkpoint.tensors.items()
     }
     assert {entry["dtype"] for entry in header.values()} == {"F32"}
-
-
-@pytest.mark.parametrize("kept", [0, 7, 100, 20_000])
-def test_a_truncated_file_is_an_error(tmp_path: Path, checkpoint: Checkpoint, kept: int) -> None:
-    path = tmp_path / "model.safetensors"
-    save(checkpoint, path)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match="is not a whole safetensors file"):
-        load(path)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +60,6 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, checkpoint: Check
     ):
         save(Checkpoint(checkpoint.config, tensors), tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_another_architecture_than_wanted_is_named(fixtures: Path, checkpoint: Checkpoint) -> None:
-    options = checkpoint.config.to_options()
-    options["lstm"]["cell_clip"] = 3
-    wanted = type(checkpoint.config).from_options(options)
-    with pytest.raises(CheckpointError, match=r"lstm\.cell_clip is 0\.75 there, and 3 is wanted"):
-        load(fixtures / "models" / "tiny.safetensors", wanted)
 
 
 def test_a_file_of_no_known_format_is_an_error(tmp_path: Path) -> None:
@@ -226,8 +188,6 @@ def test_a_broken_vocabulary_is_an_error(
     ("shapes", "message"),
     [
         ({"softmax.weight": (4, 8)}, r"found \(4, 8\) and None"),
-        ({"softmax.bias": (4,)}, r"found None and \(4,\)"),
-        ({"softmax.weight": (4, 8), "softmax.bias": (5,)}, r"found \(4, 8\) and \(5,\)"),
         ({"softmax.weight": (4, 9), "softmax.bias": (4,)}, r"\(words, 8\) and \(words,\)"),
     ],
 )
@@ -249,14 +209,6 @@ def with_alphabet(checkpoint: Checkpoint, alphabet: str) -> Checkpoint:
     config = checkpoint.config
     config = replace(config, char_cnn=replace(config.char_cnn, alphabet=alphabet))
     return Checkpoint(config, BiLm(config).state_dict())
-
-
-def test_an_alphabet_comes_back(tmp_path: Path, checkpoint: Checkpoint) -> None:
-    expected = with_alphabet(checkpoint, "🙂中国")
-    save(expected, tmp_path / "model.safetensors")
-    found = load(tmp_path / "model.safetensors", expected.config)
-    assert found.config.char_cnn.alphabet == "🙂中国"
-    assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
 
 
 def test_another_alphabet_than_wanted_is_named_in_short(

@@ -12,6 +12,7 @@ from elmo_components.commands import convert as command
 from elmo_components.commands.convert import convert
 from elmo_components.config import ElmoConfig
 from tests.checkpoints.allennlp.archive_test import ALLENNLP, archived, stock, tagger
+from tests.closeness import assert_same
 from tests.commands.running import run
 
 OURS, PUBLISHED = "model.safetensors", "published"
@@ -28,13 +29,6 @@ def whole(tiny_folder: Path) -> Checkpoint:
 
 def contents_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
-    assert found.config == expected.config and found.vocabulary == expected.vocabulary
-    assert found.tensors.keys() == expected.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(found.tensors[name], tensor), name
 
 
 @pytest.mark.parametrize("first", [OURS, PUBLISHED])

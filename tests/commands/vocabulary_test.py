@@ -71,18 +71,6 @@ def test_size_and_count_limit_the_vocabulary(corpus: Path, tmp_path: Path) -> No
     assert not (tmp_path / "c").exists()
 
 
-def test_the_tokenised_corpus_has_a_space_between_tokens(corpus: Path, tmp_path: Path) -> None:
-    count_vocabulary(
-        [str(corpus / "a.txt")],
-        tmp_path / "v",
-        split=lambda line: " ".join(line.replace(" ", "")).split(),
-        tokenized=tmp_path / "t",
-    )
-    text = gzip.decompress((tmp_path / "t" / "part-0.txt.gz").read_bytes()).decode()
-    assert text == " ".join(TEXT[0].replace(" ", "").strip()) + "\n"
-    assert set(read_words(tmp_path / "v")) == {*SPECIAL, *text.split()}
-
-
 def test_nothing_is_replaced_without_force(corpus: Path, tmp_path: Path) -> None:
     output, tokenized = tmp_path / "vocabulary", tmp_path / "tokenised"
     arguments = (corpus, "--output", output, "--tokenized", tokenized)

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any, Optional
 
@@ -160,17 +159,6 @@ def test_a_run_killed_near_its_end_is_finished(tiny: Elmo, tmp_path: Path) -> No
         assert destination.read_bytes() == expected
         assert names_in(tmp_path) == ["a.npz", "a.txt", "undisturbed.npz"]
         destination.unlink()
-
-
-def test_a_run_killed_at_any_time_is_resumed(tiny: Elmo, text: Path, tmp_path: Path) -> None:
-    start = time.monotonic()
-    in_a_child(tiny, text, tmp_path / "undisturbed.npz")
-    seconds = time.monotonic() - start
-    for fraction in (0.3, 0.5, 0.8):
-        in_a_child(tiny, text, tmp_path / "a.npz", seconds=fraction * seconds)
-    if not (tmp_path / "a.npz").exists():
-        assert in_a_child(tiny, text, tmp_path / "a.npz")[0] == 0
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "undisturbed.npz").read_bytes()
 
 
 def test_each_sentence_has_its_own_vectors(tiny: Elmo, text: Path, tmp_path: Path) -> None:

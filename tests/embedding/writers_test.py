@@ -43,33 +43,6 @@ def write(path: Path, choice: VectorChoice, texts: Iterable[str] = TEXTS, **sett
     return refused
 
 
-def test_hdf5_has_a_dataset_for_each_line_and_the_index_of_sentences(tmp_path: Path) -> None:
-    choice = VectorChoice("all")
-    assert write(tmp_path / "a.hdf5", choice) == []
-    with h5py.File(tmp_path / "a.hdf5") as file:
-        assert set(file) == {"0", "2", "3", "4", "sentence_to_index"}
-        assert [file[key].shape for key in "0234"] == [(3, 2, 4), (3, 3, 4), (3, 0, 4), (3, 2, 4)]
-        for entry in entries(choice):
-            dataset = file[str(entry.line)]
-            assert dataset.dtype == numpy.float32 and dataset.chunks is None
-            numpy.testing.assert_array_equal(dataset[()], entry.vectors)
-        index = file["sentence_to_index"]
-        assert index.shape == (1,) and h5py.check_string_dtype(index.dtype).length is None
-        # a sentence that comes again has the key of its last line
-        expected = {"A bank": "4", "caf\u00e9 / x": "2", "": "3"}
-        assert index[0] == json.dumps(expected).encode()
-
-
-@pytest.mark.parametrize("settings", [{"keep_sentences": False}, {"sentence_keys": True}])
-@pytest.mark.parametrize("name", ["a.hdf5", "a.npz"])
-def test_the_index_can_be_left_out(tmp_path: Path, name: str, settings: dict) -> None:
-    texts = ["A bank", "caf\u00e9"]
-    write(tmp_path / name, VectorChoice("top"), texts, **settings)
-    opened = h5py.File if name == "a.hdf5" else numpy.load
-    with opened(tmp_path / name) as file:
-        assert set(file) == ({"0", "2"} if "keep_sentences" in settings else set(texts))
-
-
 def test_sentences_are_keys_as_in_allennlp_and_clashes_are_reported(
     tmp_path: Path,
 ) -> None:

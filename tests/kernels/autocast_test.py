@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from elmo_components.config import LstmConfig
-from elmo_components.kernels import cpu, projected_lstm, reference, use_backend
+from elmo_components.kernels import cpu, reference, use_backend
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
 from elmo_components.modules.lstm import ElmoLstm
-from tests.kernels.cpu_test import leaves, results
+from tests.kernels.cpu_test import results
 
 TIME, INPUT, CELL, HIDDEN = 13, 24, 64, 24
 # the last has more rows than the largest number that is rounded to 32s
@@ -96,56 +96,6 @@ def test_clipping_and_dropout_are_as_in_float32(projected: bool, recompute_gates
     assert_near(found[3:], expected[3:], 0.05)
 
 
-def test_steps_in_several_blocks_are_near_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = call(LENGTHS[3], cell_clip=3.0, projection_clip=3.0)
-    whole = results(reference, given)
-    # two directions of 4 * CELL float32: three rows a block
-    monkeypatch.setattr("elmo_components.kernels.cpu_forward.BLOCK", 3 * 2 * 4 * CELL * 4)
-    assert_near(bfloat16_results(given), whole, 0.01)
-
-
-def test_frozen_weights_and_frozen_inputs_leave_the_others_their_gradients() -> None:
-    given = call(LENGTHS[3])
-    whole = bfloat16_results(given)
-    for frozen in (leaves(given)[:1], leaves(given)[3:]):
-        for leaf in frozen:
-            leaf.requires_grad_(False)
-        wanted = [leaf for leaf in leaves(given) if leaf.requires_grad]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            outputs, state = cpu.projected_lstm(given)
-        found = torch.autograd.grad([outputs, *state], wanted, [part.clone() for part in whole[:3]])
-        assert all(part.dtype == torch.float32 and part.any() for part in found)
-        for leaf in frozen:
-            leaf.requires_grad_(True)
-
-
-def test_two_runs_are_equal_to_the_last_bit() -> None:
-    given = call(LENGTHS[4], cell_clip=3.0, projection_clip=3.0)
-    for one, other in zip(bfloat16_results(given), bfloat16_results(given)):
-        assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize("gradients", [True, False])
-def test_float64_stays_float64_within_autocast(gradients: bool) -> None:
-    given = call(LENGTHS[3], cell_clip=3.0)
-    double = given._replace(
-        inputs=given.inputs.double(),
-        weights=[DirectionWeights(*(part.double() for part in weight)) for weight in given.weights],
-        state=LayerState(*(part.double() for part in given.state)),
-    )
-    with torch.set_grad_enabled(gradients):
-        exact = reference.projected_lstm(double)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = cpu.projected_lstm(double)
-    torch.testing.assert_close(found[0], exact[0])
-    torch.testing.assert_close(found[1], exact[1])
-    if gradients:
-        wanted = torch.autograd.grad(exact[0].sum(), leaves(given), allow_unused=True)
-        got = torch.autograd.grad(found[0].sum(), leaves(given), allow_unused=True)
-        for one, other in zip(got, wanted):
-            torch.testing.assert_close(one, other)
-
-
 def module() -> tuple[ElmoLstm, torch.Tensor, torch.Tensor]:
     config = LstmConfig(HIDDEN, CELL, 2, 3.0, 3.0, True)
     mask = torch.arange(TIME).unsqueeze(0) < torch.tensor([13, 0, 5]).unsqueeze(1)
@@ -173,17 +123,6 @@ def test_inputs_of_either_type_are_taken_within_autocast(
         (wanted,) = torch.autograd.grad(again.sum(), inputs)
         (found,) = torch.autograd.grad(outputs.sum(), inputs)
         assert (found - wanted).norm() <= 0.05 * wanted.norm()
-
-
-def test_inputs_of_bfloat16_are_passed_on_with_the_reason() -> None:
-    given = call(LENGTHS[0])
-    light = given._replace(inputs=given.inputs.bfloat16())
-    assert "bfloat16" in str(cpu.unsupported(light))
-    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-        outputs, _ = projected_lstm(light)
-    assert (outputs.float() - reference.projected_lstm(given)[0]).norm() <= (
-        0.05 * outputs.float().norm()
-    )
 
 
 @pytest.mark.parametrize("gradients", [True, False])

@@ -1,6 +1,5 @@
 """Tests of the choice between backends, in kernels/__init__.py."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import threading
 import pytest
 import torch
 
-from elmo_components import kernels
 from elmo_components.kernels import BackendUnavailable, cpu, projected_lstm, reference, use_backend
 from tests.kernels.cpu_test import LENGTHS, call
 
@@ -33,17 +31,6 @@ def test_the_fastest_backend_that_can_is_taken(monkeypatch: pytest.MonkeyPatch) 
     projected_lstm(call(LENGTHS[0]))
     projected_lstm(call(LENGTHS[0], dtype=torch.bfloat16))
     assert names == ["cpu", "reference"]
-
-
-def test_why_a_backend_is_passed_over_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    kernels._log_once.cache_clear()
-    with caplog.at_level(logging.INFO, logger="elmo_components.kernels"):
-        for _ in range(3):
-            projected_lstm(call(LENGTHS[0], dtype=torch.bfloat16))
-    assert [record.getMessage() for record in caplog.records] == [
-        "The backend 'cpu' cannot compute a call: "
-        "the inputs are torch.bfloat16, not float32 or float64"
-    ]
 
 
 def test_a_named_backend_is_taken_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:

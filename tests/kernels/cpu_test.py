@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import threading
 from itertools import product
 from typing import Optional
 
@@ -246,53 +245,6 @@ def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None
     outputs = module(inputs, mask)[0]
     outputs.sum().backward()
     torch.testing.assert_close(outputs.detach(), before.clone())
-
-
-def test_threads_do_not_disturb_each_other() -> None:
-    module = lstm().eval()
-    batches = [batch() for _ in range(8)]
-    wanted = [expected(module, *part) for part in batches]
-    found: list[Optional[torch.Tensor]] = [None] * len(batches)
-
-    def work(index: int) -> None:
-        with torch.no_grad():
-            found[index] = module(*batches[index])[0]
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(batches))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for one, other in zip(found, wanted):
-        torch.testing.assert_close(one, other)
-
-
-def test_training_twice_from_one_seed_gives_the_same_numbers() -> None:
-    def train() -> torch.Tensor:
-        torch.manual_seed(5)
-        module, (inputs, mask) = lstm(recurrent_dropout=0.2), batch()
-        optimizer = torch.optim.Adam(module.parameters())
-        for _ in range(3):
-            optimizer.zero_grad()
-            module(inputs, mask)[0].square().sum().backward()
-            optimizer.step()
-        return module(inputs, mask)[0]
-
-    assert torch.equal(train(), train())
-
-
-def test_it_works_within_autocast() -> None:
-    module, (inputs, mask) = lstm(), batch()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = module(inputs, mask)[0]
-        # and with inputs in lower precision, which another module within autocast gives
-        lower = module(inputs.bfloat16(), mask)[0]
-    assert outputs.dtype == torch.float32
-    outputs.sum().backward()
-    # how close is autocast_test's
-    exact = expected(module, inputs, mask)
-    torch.testing.assert_close(outputs.detach(), exact, rtol=0.02, atol=0.01)
-    torch.testing.assert_close(lower.float().detach(), outputs.detach(), rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])

@@ -127,21 +127,3 @@ def test_gradients_are_those_of_the_function() -> None:
 
     assert torch.autograd.gradcheck(run, tuple(t.requires_grad_() for t in tensors))
     assert torch.autograd.gradgradcheck(run, tuple(tensors), fast_mode=True)
-
-
-def test_no_steps_give_no_outputs_and_keep_the_state() -> None:
-    start = state()
-    outputs, end = projected_lstm(
-        LstmCall(
-            torch.zeros(2, len(LENGTHS), 0, INPUT, dtype=torch.float64),
-            lengths=torch.zeros(len(LENGTHS), dtype=torch.int64),
-            weights=weights(),
-            state=start,
-            cell_clip=None,
-            projection_clip=None,
-            dropout=None,
-        )
-    )
-    assert outputs.shape == (2, len(LENGTHS), 0, HIDDEN)
-    torch.testing.assert_close(end.hidden, start.hidden)
-    torch.testing.assert_close(end.cell, start.cell)

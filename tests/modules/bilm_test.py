@@ -82,6 +82,7 @@ def test_gradients_are_those_of_the_function() -> None:
     assert torch.autograd.gradcheck(
         lambda *_: bilm(ids([["ab", "c"], ["d"]])).layers,
         tuple(parameter for _, parameter in names_and_parameters),
+        fast_mode=True,
     )
 
 
@@ -111,18 +112,6 @@ def test_a_word_after_padding_is_an_error(tiny: Elmo) -> None:
     character_ids[0, 1] = 0
     with pytest.raises(ValueError, match="found a token after a masked position"):
         tiny.bilm(character_ids)
-
-
-def test_the_ids_of_an_alphabet_are_in_range() -> None:
-    config = ElmoConfig(
-        CharCnnConfig(2, ((1, 2),), 0, "tanh", "中国"), LstmConfig(3, 4, 1, None, None, False)
-    )
-    bilm = BiLm(config)
-    character_ids = CharacterMapper(alphabet="中国").batch_ids([["中国", "a"]])
-    assert bilm(character_ids).layers.shape == (2, 1, 4, 6)
-    character_ids[0, 0, 3] = 264
-    with pytest.raises(ValueError, match="must be from 0 to 263; found 264"):
-        bilm(character_ids)
 
 
 ALPHABETS = [("中国é", "bytes"), ("中国abé", "code_points")]

@@ -1,13 +1,11 @@
 """Tests of lstm.py."""
 
-from typing import Optional
-
 import pytest
 import torch
 
 from elmo_components.config import LstmConfig
 from elmo_components.kernels import LayerState, LstmCall, projected_lstm
-from elmo_components.modules.lstm import ElmoLstm, LstmState, carried, sentence_lengths
+from elmo_components.modules.lstm import ElmoLstm, LstmState
 
 BATCH, TIME, INPUT, HIDDEN, CELL = 3, 6, 5, 4, 7
 LENGTHS = torch.tensor([6, 2, 4])
@@ -63,14 +61,6 @@ def test_no_direction_sees_what_it_must_not() -> None:
     assert same[:3, :HIDDEN].all() and same[4:, HIDDEN:].all()
     # clipped elements may stay the same, but no whole step
     assert not same[3:, :HIDDEN].all(dim=1).any() and not same[:4, HIDDEN:].all(dim=1).any()
-
-
-def test_the_same_input_gives_the_same_output_at_every_call() -> None:
-    lstm, batch = make(), inputs()
-    first, _ = lstm(batch, MASK)
-    lstm(inputs(), MASK)
-    again, _ = lstm(batch, MASK)
-    torch.testing.assert_close(first, again, rtol=0.0, atol=0.0)
 
 
 def test_a_state_goes_on_where_it_came_from() -> None:
@@ -148,13 +138,6 @@ def test_parameter_names_are_the_documented_ones() -> None:
     assert not any("projection" in name for name in unprojected)
 
 
-def test_a_token_after_a_masked_position_is_an_error() -> None:
-    mask = MASK.clone()
-    mask[0, 2] = False
-    with pytest.raises(ValueError, match="found a token after a masked position"):
-        make()(inputs(), mask)
-
-
 @pytest.mark.parametrize(
     ("shape", "mask", "message"),
     [
@@ -178,32 +161,6 @@ def test_a_state_of_another_batch_is_an_error() -> None:
 def test_recurrent_dropout_must_be_a_probability() -> None:
     with pytest.raises(ValueError, match="recurrent_dropout must be at least 0 and below 1"):
         make(dropout=1.0)
-
-
-def test_lengths_are_counted() -> None:
-    assert sentence_lengths(MASK).tolist() == LENGTHS.tolist()
-
-
-def numbered(*values: float) -> LstmState:
-    part = torch.tensor(values).reshape(1, 1, -1, 1)
-    return LstmState(part.expand(2, 2, -1, HIDDEN), part.expand(2, 2, -1, CELL))
-
-
-@pytest.mark.parametrize(
-    ("previous", "new", "kept"),
-    [
-        (None, (1.0, 2.0), (1.0, 2.0)),
-        ((7.0, 8.0), (1.0, 2.0), (1.0, 2.0)),
-        ((7.0, 8.0, 9.0), (1.0,), (1.0, 8.0, 9.0)),
-        ((7.0,), (1.0, 2.0), (1.0, 2.0)),
-    ],
-)
-def test_a_carried_state_keeps_the_sentences_not_reached(
-    previous: Optional[tuple], new: tuple, kept: tuple
-) -> None:
-    state = carried(None if previous is None else numbered(*previous), numbered(*new))
-    assert state.hidden[1, 1, :, 0].tolist() == list(kept)
-    assert state.cell[0, 1, :, 2].tolist() == list(kept)
 
 
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -263,18 +220,3 @@ def test_input_dropout_is_drawn_anew_at_each_step_and_the_skip_connection_takes_
     for other in (kept.roll(1, 3), kept.roll(1, 2), kept.roll(1, 1)):
         agreement = float((kept == other).double().mean())
         assert agreement == pytest.approx(0.58, abs=0.03)
-
-
-def test_input_dropout_is_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    lstm, both = make(), torch.stack([inputs(), inputs()])
-    found = calls(monkeypatch)
-    plain, _ = lstm.directions(both, LENGTHS)
-    outputs, _ = lstm.eval().directions(both, LENGTHS, input_dropout=0.3)
-    assert torch.equal(found[-2][0], both)
-    for one, other in zip(outputs, plain):
-        torch.testing.assert_close(one, other)
-
-
-def test_a_state_is_cut_or_filled_up_for_a_batch() -> None:
-    assert numbered(1.0, 2.0).for_batch(1).hidden[0, 0, :, 0].tolist() == [1.0]
-    assert numbered(1.0, 2.0).for_batch(3).cell[1, 1, :, 3].tolist() == [1.0, 2.0, 0.0]

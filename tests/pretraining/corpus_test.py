@@ -2,7 +2,7 @@
 
 import gzip
 import lzma
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -75,19 +75,6 @@ def test_lines_end_at_line_feeds_only_and_blank_ones_are_passed_over(tmp_path: P
     ]
 
 
-def test_reading_takes_no_more_of_a_file_than_is_asked_for(tmp_path: Path) -> None:
-    # damage at the end is not met before one gets there
-    for name, compress in (("a.gz", gzip.compress), ("a.xz", lzma.compress)):
-        data = compress(b"".join(b"%d\n" % number for number in range(200_000)))
-        (tmp_path / name).write_bytes(data[: len(data) // 2])
-        lines = epoch_lines([tmp_path / name, tmp_path / "missing"], epoch=0)
-        assert list(islice(lines, 3)) == ["0", "1", "2"]
-        with pytest.raises(ValueError, match=f"{name}, after line [0-9]+: .* damaged"):
-            list(lines)
-    lines = epoch_lines([tmp_path / "a.gz"], epoch=0, shuffle_seed=1, buffer_size=10)
-    assert len(list(islice(lines, 3))) == 3
-
-
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_damage_within_a_compressed_file_is_an_error_that_names_it(
     tmp_path: Path, suffix: str
@@ -135,16 +122,6 @@ def test_a_shuffled_epoch_has_every_sentence_once_and_depends_on_seed_and_number
         # shard by shard but for the buffer: nothing comes earlier than the buffer lets it
         first = [int(line.split("-")[0]) for line in orders[0][:7]]
         assert len(set(first)) <= 1 + (buffer_size + 6) // 7
-
-
-def test_shuffling_a_buffer_moves_sentences_anywhere(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("".join(f"{number}\n" for number in range(1000)))
-    places = [
-        list(epoch_lines([tmp_path / "a.txt"], epoch=epoch, shuffle_seed=0)).index("0")
-        for epoch in range(200)
-    ]
-    # uniform on 0 to 999: the mean of 200 has a standard deviation of 20
-    assert abs(sum(places) / 200 - 499.5) < 100 and min(places) < 50 and max(places) > 950
 
 
 def test_epochs_of_a_few_shards_lose_none_and_go_over_into_the_next_pass(tmp_path: Path) -> None:
@@ -204,22 +181,6 @@ def test_streams_are_bilm_tfs_and_go_on_to_their_ends(rows: int, steps: int) -> 
         lengths = [len(batch[row]) for batch in batches]
         assert lengths == sorted(lengths, reverse=True)
         assert sum(0 < length < steps for length in lengths) <= 1
-
-
-def test_no_sentences_make_no_cuts() -> None:
-    assert list(pack_streams([], num_streams=2, unroll_steps=3)) == []
-
-
-def test_streams_take_sentences_only_as_they_need_them() -> None:
-    taken = []
-
-    def endless() -> Iterator[Sequence[int]]:
-        while True:
-            taken.append(1)
-            yield [0] * 10
-
-    assert len(list(islice(pack_streams(endless(), num_streams=2, unroll_steps=5), 4))) == 4
-    assert len(taken) <= 4
 
 
 def test_sentences_are_dealt_to_files_in_turn_once_all_are_taken(tmp_path: Path) -> None:

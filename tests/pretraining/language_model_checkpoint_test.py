@@ -16,7 +16,6 @@ from elmo_components.pretraining.softmax import (
     AdaptiveSoftmax,
     FullSoftmax,
     OwnWeights,
-    SampledSoftmax,
     TiedWeights,
 )
 
@@ -74,25 +73,6 @@ def test_known_words_get_their_rows_and_others_keep_theirs(
     assert torch.equal(model.softmax.output.bias, bias)
     assert_has_the_bilm(model, checkpoint)
     assert "6 of 9 rows of the softmax are copied from the checkpoint, by name" in caplog.text
-
-
-def test_the_starting_point_is_no_alias(tiny_config: ElmoConfig) -> None:
-    checkpoint, model = checkpoint_of(tiny_config), make(tiny_config, len(OLD))
-    model.load_checkpoint(checkpoint, OLD)
-    before = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(1.0)
-    assert all(torch.equal(checkpoint.tensors[name], tensor) for name, tensor in before.items())
-
-
-def test_a_sampled_softmax_takes_rows_too(tiny_config: ElmoConfig) -> None:
-    checkpoint = checkpoint_of(tiny_config)
-    output = OwnWeights(len(OLD), 8, sparse=True)
-    model = LanguageModel(BiLm(tiny_config), SampledSoftmax(output, num_samples=3))
-    model.load_checkpoint(checkpoint, OLD)
-    assert torch.equal(output.weight, checkpoint.tensors["softmax.weight"])
-    assert model.to_checkpoint(OLD).vocabulary == tuple(OLD)
 
 
 def test_without_names_as_many_words_get_the_rows_in_their_places(

@@ -22,10 +22,8 @@ from elmo_components.checkpoints import (
     save,
 )
 from elmo_components.checkpoints.many_langs.files import PACKAGED_NAMES, read_config
-from elmo_components.checkpoints.parameters import parameter_shapes
 from elmo_components.elmo import Elmo
-from elmo_components.modules.bilm import BiLm
-from tests.closeness import assert_close
+from tests.closeness import assert_close, assert_same
 
 SCRIPT = runpy.run_path(
     str(Path(__file__).parents[3] / "fixtures" / "models" / "make_many_langs.py")
@@ -63,13 +61,6 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(contents))
 
 
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
-    assert found.config == expected.config
-    assert found.tensors.keys() == expected.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(found.tensors[name], tensor), name
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_all_layers_are_the_original_packages(models: Path, name: str) -> None:
     expected = numpy.load(models / name / "expected.npz")
@@ -92,30 +83,11 @@ def test_the_script_makes_the_fixture(models: Path, tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_parameters_are_those_of_the_module(models: Path, name: str) -> None:
-    checkpoint = load(models / name)
-    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
-    assert shapes == parameter_shapes(checkpoint.config)
-    built = BiLm(checkpoint.config).state_dict()
-    assert shapes == {name: tuple(tensor.shape) for name, tensor in built.items()}
-
-
-@pytest.mark.parametrize("name", MODELS)
 def test_a_zip_holds_what_its_folder_holds(models: Path, tmp_path: Path, name: str) -> None:
     path = zipped(models / name, tmp_path / "179.zip", {"meta.json": b"{}", "README": b"x"})
     assert identify(path) is many_langs
     assert_same(load(path), load(models / name))
     assert [entry.name for entry in tmp_path.iterdir()] == ["179.zip"]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_torchs_newer_form_of_tensors_is_read(models: Path, tmp_path: Path, name: str) -> None:
-    model = Path(shutil.copytree(models / name, tmp_path / "model"))
-    for path in model.glob("*.pkl"):
-        torch.save(torch.load(path), path)
-        assert zipfile.is_zipfile(path)
-    assert_same(load(model), load(models / name))
-    assert_same(load(zipped(model, tmp_path / "model.zip")), load(models / name))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -131,7 +103,7 @@ def test_other_floating_point_numbers_become_float32(folder: Path, dtype: torch.
 
 
 @pytest.mark.parametrize("name", PACKAGED_NAMES)
-@pytest.mark.parametrize("directory", ["/home/a/configs/", "configs/", "C:\\elmo\\", ""])
+@pytest.mark.parametrize("directory", ["/home/a/configs/", "C:\\elmo\\"])
 def test_a_configuration_that_is_not_there_is_the_packaged_one(
     folder: Path, name: str, directory: str
 ) -> None:
@@ -148,16 +120,6 @@ def test_a_configuration_that_is_not_there_is_the_packaged_one(
     # what is there goes before
     shutil.copy(folder / "tiny.json", folder / name)
     assert load(folder).config.lstm.cell_size == 12
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_our_own_format_holds_it_and_is_enough(models: Path, tmp_path: Path, name: str) -> None:
-    checkpoint = load(models / name)
-    save(checkpoint, tmp_path / "model.safetensors")
-    assert_same(load(tmp_path / "model.safetensors"), checkpoint)
-    found = Elmo.from_pretrained(tmp_path / "model.safetensors").embed(SENTENCES)
-    for vectors, expected in zip(found, Elmo.from_pretrained(models / name).embed(SENTENCES)):
-        assert numpy.array_equal(vectors, expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -211,17 +173,12 @@ def test_what_it_cannot_hold_is_named(models: Path, tiny_folder: Path, tmp_path:
             {"encoder__dim": 4},
             "encoder.dim and encoder.projection_dim must be different; both .* 4",
         ),
-        ({"encoder__dim": "12"}, "lstm.dim has the wrong type: '12'"),
-        ({"encoder__n_layers": 10**9}, "num_layers must be at most 100"),
         ({"encoder__n_layers": 3}, "forward_layer_2.input_linearity.weight is missing"),
         ({"encoder__n_layers": 1}, "forward_layer_1.input_linearity.weight is not a parameter"),
         ({"encoder__projection_dim": 10**12}, r"is of shape \(4, 17\), not \(1000000000000, 17\)"),
         ({"token_embedder__word_dim": 6}, r"is of shape \(10, 5\), not \(10, 6\)"),
         ({"token_embedder__word_dim": 0}, "word_emb_layer.embedding.weight is not a parameter"),
-        ({"token_embedder__word_dim": -1}, "word_size must be 1 or more"),
         ({"token_embedder__char_dim": 0}, "char_emb_layer.embedding.weight is not a parameter"),
-        ({"token_embedder__activation": "sin"}, "must be one of relu, tanh; found 'sin'"),
-        ({"token_embedder__filters": [[1, 3], [2]]}, r"pairs \[width, number\]; found \[2\]"),
     ],
 )
 def test_numbers_that_do_not_fit_are_named(folder: Path, changes: dict, message: str) -> None:
@@ -245,20 +202,15 @@ def test_numbers_that_do_not_fit_are_named(folder: Path, changes: dict, message:
         ("config.json", b"[]", "config.json must be JSON: It must be an object; found list"),
         ("word.dic", b"<oov>\t0\n\xff\t1\n", "word.dic must be UTF-8"),
         ("word.dic", b"<oov>\t0\nb\tx\n", "its line 2 must be a key, a tab and a row of its own"),
-        ("word.dic", b"<oov>\t0\nb\t0\n", "its line 2 must be a key, a tab and a row of its own"),
-        ("word.dic", b"<oov>\t0\na\tb\t1\n", "its line 2 must be a key, a tab and a row"),
         ("word.dic", b"<oov>\t0\nb\t1\nb\t2\n", "it must have each key once"),
         ("word.dic", b"<oov>\t0\nb\t2\n", "its rows must be from 0 to 1; found 2"),
-        ("word.dic", b"<oov>\t0\n\nb\t1\n", "its line 2 must be"),
         ("word.dic", b"a\t0\nb\t1\n", "it must have <oov>"),
-        ("word.dic", b"", "its line 1 must be"),
         ("word.dic", b"<oov>\t0\n", r"is of shape \(10, 5\), not \(1, 5\)"),
         (
             "char.dic",
             b"<oov>\t0\nb\t1\n",
             "it must have <bos>; it must have <eos>; it must have <pad",
         ),
-        ("encoder.pkl", b"", "encoder.pkl cannot be used"),
         ("encoder.pkl", b"PK\x03\x04", "encoder.pkl cannot be used: It is not a whole zip"),
     ],
     ids=lambda value: repr(value)[:20],
@@ -286,26 +238,4 @@ def test_longer_characters_are_named(folder: Path) -> None:
     text = (folder / "char.dic").read_text(encoding="utf-8")
     (folder / "char.dic").write_text(text.replace("T\t", "Th\t"), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"char\.dic must have single characters; 'Th'"):
-        load(folder)
-
-
-def test_numbers_that_are_not_finite_are_named(folder: Path) -> None:
-    tensors = torch.load(folder / "encoder.pkl")
-    tensors["forward_layer_0.state_linearity.bias"][3] = float("nan")
-    torch.save(tensors, folder / "encoder.pkl")
-    with pytest.raises(
-        CheckpointError,
-        match=r"forward_layer_0\.state_linearity\.bias has values that are not finite",
-    ):
-        load(folder)
-
-
-@pytest.mark.parametrize("kept", [0, 1, 100, 1000, 5000, -8, -1])
-@pytest.mark.parametrize("newer", [False, True])
-def test_truncated_tensors_are_an_error(folder: Path, kept: int, newer: bool) -> None:
-    path = folder / "encoder.pkl"
-    if newer:
-        torch.save(torch.load(path), path)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=r"encoder\.pkl cannot be used"):
         load(folder)

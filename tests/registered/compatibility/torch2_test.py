@@ -1,6 +1,5 @@
 """Trains tiny taggers with what AllenNLP 2.10.1 cannot do on torch 2 without the patches."""
 
-import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -93,17 +92,6 @@ def test_reduce_on_plateau_takes_every_argument_of_allennlps_own() -> None:
         scheduler.step(metric)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == [1.0, 0.5, 0.5, 0.3, 0.3, 0.3]
-
-
-@pytest.mark.skipif(IS_UPSTREAM_TORCH, reason="torch 1 prints a reduction itself")
-def test_verbose_reduce_on_plateau_logs_only_reductions(caplog: pytest.LogCaptureFixture) -> None:
-    scheduler = _plateau(_optimizer(), patience=0, verbose=True)
-    with caplog.at_level(logging.INFO, logger=allennlp_on_torch2.__name__):
-        caplog.clear()
-        scheduler.step(1.0)
-        assert not caplog.messages
-        scheduler.step(1.0)
-    assert caplog.messages == ["reducing learning rates from [1.0] to [0.1]"]
 
 
 def test_a_training_whose_checkpoint_holds_numpy_numbers_is_recovered(tmp_path: Path) -> None:

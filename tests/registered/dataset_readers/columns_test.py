@@ -174,8 +174,3 @@ def test_a_mark_of_byte_order_is_no_token(tmp_path: Path) -> None:
 def test_an_unknown_encoding_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="must be one of BIO, IOB1, BIOUL, BMES, or null"):
         make(label_encoding="IOB2")
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read(tmp_path / "nowhere.conll")

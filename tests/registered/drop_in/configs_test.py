@@ -1,4 +1,4 @@
-"""AllenNLP's seven configurations with ELMo train alike on AllenNLP's ELMo and on the drop-in."""
+"""Published configurations train alike on AllenNLP's ELMo and on the drop-in."""
 
 import json
 import re
@@ -45,19 +45,6 @@ class Losses(TrainerCallback):
         """Takes in a step of training."""
         if trainer.model.training:
             self.losses.append(outputs[0]["loss"].item())
-
-
-@pytest.fixture
-def elmo(tiny_folder: Path, tmp_path: Path) -> dict[str, str]:
-    """The files of an ELMo that a test may remove, clipped as the published ones are."""
-    options = json.loads((tiny_folder / "options.json").read_text())
-    options["lstm"].update({"cell_clip": 3, "proj_clip": 3})
-    (tmp_path / "options.json").write_text(json.dumps(options))
-    shutil.copy(tiny_folder / "weights.hdf5", tmp_path)
-    return {
-        "options_file": str(tmp_path / "options.json"),
-        "weight_file": str(tmp_path / "weights.hdf5"),
-    }
 
 
 @pytest.fixture
@@ -110,14 +97,14 @@ def assert_alike(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize("make", CONFIGS, ids=lambda make: make.__name__)
 def test_a_published_configuration_trains_and_loads_alike(
     make: Callable,
-    elmo: dict[str, str],
+    files: dict[str, str],
     dropping_in: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # NLTK 3.10 reads trees from such folders alone
     monkeypatch.setenv("NLTK_DATA", str(tmp_path))
-    config = make(elmo, tmp_path)
+    config = make(files, tmp_path)
     data = config["validation_data_path"]
     expected = train(config, tmp_path / "theirs", of=_ElmoBiLm)
     outputs = predictions(tmp_path / "theirs", data)
@@ -128,20 +115,20 @@ def test_a_published_configuration_trains_and_loads_alike(
     # with dropout as it was published: the same seeds draw the same
     assert len(found) >= 6
     assert found == pytest.approx(expected, rel=0.0, abs=1e-4)
-    for path in elmo.values():
+    for path in files.values():
         Path(path).unlink()
     for output, wanted in zip(predictions(tmp_path / "theirs", data), outputs):
         assert_alike(output, wanted)
 
 
 def test_the_commands_of_the_docs_run(
-    elmo: dict[str, str],
+    files: dict[str, str],
     dropping_in: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = ner_elmo(elmo, tmp_path)
+    config = ner_elmo(files, tmp_path)
     Path("config.jsonnet").write_text(json.dumps(config))
     shutil.copy(config["validation_data_path"], "data.txt")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", DOCS.read_text(), flags=re.M | re.S)

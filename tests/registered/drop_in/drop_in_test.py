@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import json
 import logging
 import pickle
 import shutil
@@ -24,7 +23,6 @@ from allennlp.models.archival import archive_model, load_archive
 from allennlp.modules import TokenEmbedder
 from allennlp.modules.elmo import Elmo, batch_to_ids
 from allennlp.modules.token_embedders import ElmoTokenEmbedder
-from allennlp.nn.regularizers import RegularizerApplicator
 from torch import distributed
 from torch.multiprocessing import start_processes
 
@@ -60,19 +58,6 @@ def installed() -> Iterator[None]:
 @pytest.fixture
 def stateful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMO_STATEFUL", "1")
-
-
-@pytest.fixture
-def files(tiny_folder: Path, tmp_path: Path) -> dict[str, str]:
-    """Files of an ELMo that a test may remove, clipped as the published ones are."""
-    options = json.loads((tiny_folder / "options.json").read_text())
-    options["lstm"].update({"cell_clip": 3, "proj_clip": 3})
-    (tmp_path / "options.json").write_text(json.dumps(options))
-    shutil.copy(tiny_folder / "weights.hdf5", tmp_path)
-    return {
-        "options_file": str(tmp_path / "options.json"),
-        "weight_file": str(tmp_path / "weights.hdf5"),
-    }
 
 
 def warnings_of_ours(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -227,14 +212,6 @@ def test_several_representations_are_the_same(
         assert_close(mine, other)
 
 
-def test_leading_dimensions_are_kept(files: dict[str, str]) -> None:
-    theirs, ours = (cls(**files, num_output_representations=1).eval() for cls in (Elmo, DropInElmo))
-    ids = IDS.unsqueeze(1).expand(-1, 2, -1, -1).contiguous()
-    expected, found = theirs(ids), ours(ids)
-    assert torch.equal(found["mask"], expected["mask"])
-    assert_close(found["elmo_representations"][0], expected["elmo_representations"][0])
-
-
 def test_a_batch_of_empty_texts_has_the_shape_that_allennlp_gives_it(
     files: dict[str, str],
 ) -> None:
@@ -338,18 +315,6 @@ def test_copies_and_moves_keep_what_computes_and_what_is_named_together(
     assert all(parameter.grad is not None for parameter in wide.parameters())
 
 
-def test_a_regularizer_finds_the_mix_by_its_name(files: dict[str, str]) -> None:
-    penalties = []
-    for embedder in pair(files):
-        for number, parameter in enumerate(embedder._elmo.scalar_mix_0.scalar_parameters):
-            parameter.data.fill_(number + 1.0)
-        regularizer = RegularizerApplicator.from_params(
-            Params({"regexes": [["scalar_parameters", {"type": "l2", "alpha": 0.1}]]})
-        )
-        penalties.append(regularizer(embedder).item())
-    assert penalties == pytest.approx([1.4, 1.4])
-
-
 def test_the_indexer_gives_the_same_ids() -> None:
     vocabulary = Vocabulary()
     for settings in (
@@ -375,12 +340,6 @@ def test_the_indexer_gives_the_same_ids() -> None:
         assert found == copy.deepcopy(found)
         assert found != DropInElmoIndexer(tokens_to_add={"x": 1})
         assert indexer.get_empty_token_list() == {"elmo_tokens": []}
-
-
-def test_a_token_s_ids_make_a_tensor_as_allennlp_s_attackers_do_it() -> None:
-    indices = DropInElmoIndexer().tokens_to_indices([Token("a")], Vocabulary())["elmo_tokens"]
-    expected = ELMoTokenCharactersIndexer().tokens_to_indices([Token("a")], Vocabulary())
-    assert torch.LongTensor(numpy.array([indices[0]])).tolist() == expected["elmo_tokens"]
 
 
 def tagger(files: dict[str, str], *, others: Optional[dict[str, str]] = None) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """
-The seven configurations with ELMo that AllenNLP published, cut down: the same readers, models and
-trainers, of a few numbers each, over a few sentences of our own.
+Configurations with ELMo that AllenNLP published, cut down: the same readers, models and trainers,
+with small sizes, over a few sentences of our own. They cover the ways in which models take an ELMo.
 
 What else differs from what was published (allennlp-models 2.10.1, `training_config/`): no word
 vectors from files; validation on the training sentences; tokenizers that need no model of spaCy's;
-no program beside Python for the scores of parses and of semantic roles, nor these scores; and the
-checkpointer's setting under the name that AllenNLP 2.10.1 takes, which refuses the published one.
+and the checkpointer's setting under the name that AllenNLP 2.10.1 takes.
 """
 
 import json
@@ -28,7 +27,6 @@ SENTENCES = [
 ]
 TOKENS = [[token.split("/") for token in sentence.split()] for sentence in SENTENCES]
 WORDS = [[word for word, _, _ in tokens] for tokens in TOKENS]
-LABELS = ("entailment", "neutral", "contradiction")
 
 ELMO_INDEXER = {"type": "elmo_characters"}
 # The size of the ELMo that is given.
@@ -199,223 +197,17 @@ def bidaf_elmo(elmo: Config, folder: Path) -> Config:
     }
 
 
-def esim_elmo(elmo: Config, folder: Path) -> Config:
-    return {
-        "dataset_reader": {
-            "type": "snli",
-            "tokenizer": "just_spaces",
-            "token_indexers": {"elmo": ELMO_INDEXER},
-        },
-        **_data(folder / "snli.jsonl", _entailment(end="")),
-        "model": {
-            "type": "esim",
-            "dropout": 0.5,
-            "text_field_embedder": {
-                "token_embedders": {"elmo": {**_embedder(elmo), "dropout": 0.0}}
-            },
-            "encoder": _lstm(ELMO_SIZE, 5),
-            "matrix_attention": {"type": "dot_product"},
-            "projection_feedforward": {
-                "input_dim": 40,
-                "hidden_dims": 5,
-                "num_layers": 1,
-                "activations": "relu",
-            },
-            "inference_encoder": _lstm(5, 5),
-            "output_feedforward": {
-                "input_dim": 40,
-                "num_layers": 1,
-                "hidden_dims": 5,
-                "activations": "relu",
-                "dropout": 0.5,
-            },
-            "output_logit": {
-                "input_dim": 5,
-                "num_layers": 1,
-                "hidden_dims": 3,
-                "activations": "linear",
-            },
-            "initializer": {
-                "regexes": [
-                    [".*linear_layers.*weight", {"type": "xavier_uniform"}],
-                    [".*linear_layers.*bias", {"type": "zero"}],
-                    [".*weight_ih.*", {"type": "xavier_uniform"}],
-                    [".*weight_hh.*", {"type": "orthogonal"}],
-                    [".*bias_ih.*", {"type": "zero"}],
-                    [".*bias_hh.*", {"type": "lstm_hidden_bias"}],
-                ]
-            },
-        },
-        "data_loader": _buckets(3),
-        "trainer": {
-            "optimizer": {"type": "adam", "lr": 0.0004},
-            "checkpointer": {"keep_most_recent_by_count": 2},
-            "validation_metric": "+accuracy",
-            "num_epochs": 2,
-            "grad_norm": 10.0,
-            "patience": 5,
-            "learning_rate_scheduler": _plateau(patience=0),
-        },
-    }
-
-
-def decomposable_attention_elmo(elmo: Config, folder: Path) -> Config:
-    return {
-        "dataset_reader": {
-            "type": "snli",
-            # the published tokenizer adds the token that stands in our sentences
-            "tokenizer": "just_spaces",
-            "token_indexers": {"elmo": ELMO_INDEXER},
-        },
-        **_data(folder / "snli-null.jsonl", _entailment(end=" @@NULL@@")),
-        "model": {
-            "type": "decomposable_attention",
-            "text_field_embedder": {
-                "token_embedders": {"elmo": {**_embedder(elmo), "dropout": 0.2}}
-            },
-            "attend_feedforward": _feedforward(ELMO_SIZE),
-            "matrix_attention": {"type": "dot_product"},
-            "compare_feedforward": _feedforward(2 * ELMO_SIZE),
-            "aggregate_feedforward": {
-                "input_dim": 10,
-                "num_layers": 2,
-                "hidden_dims": [5, 3],
-                "activations": ["relu", "linear"],
-                "dropout": [0.2, 0.0],
-            },
-            "initializer": {
-                "regexes": [
-                    [".*linear_layers.*weight", {"type": "xavier_normal"}],
-                    [".*token_embedder_tokens\\._projection.*weight", {"type": "xavier_normal"}],
-                ]
-            },
-        },
-        "data_loader": _buckets(3),
-        "trainer": {
-            "num_epochs": 2,
-            "patience": 20,
-            "grad_clipping": 5.0,
-            "validation_metric": "+accuracy",
-            "optimizer": {"type": "adagrad"},
-        },
-    }
-
-
-def constituency_parser_elmo(elmo: Config, folder: Path) -> Config:
-    trees = []
-    for tokens in TOKENS:
-        subject, *rest = (f"({tag} {word})" for word, tag, _ in tokens)
-        trees.append(f"( (S (NP-SBJ {subject}) (VP {' '.join(rest)})) )")
-    return {
-        "dataset_reader": {
-            "type": "ptb_trees",
-            "use_pos_tags": True,
-            "token_indexers": {"elmo": ELMO_INDEXER},
-        },
-        **_data(folder / "trees.mrg", "\n".join(trees)),
-        "model": {
-            "type": "constituency_parser",
-            "text_field_embedder": {
-                "token_embedders": {"elmo": {**_embedder(elmo), "dropout": 0.2}}
-            },
-            "pos_tag_embedding": {"embedding_dim": 5, "vocab_namespace": "pos"},
-            "initializer": {
-                "regexes": [
-                    ["tag_projection_layer.*weight", {"type": "xavier_normal"}],
-                    ["feedforward_layer.*weight", {"type": "xavier_normal"}],
-                    ["encoder._module.weight_ih.*", {"type": "xavier_normal"}],
-                    ["encoder._module.weight_hh.*", {"type": "orthogonal"}],
-                ]
-            },
-            "encoder": _lstm(ELMO_SIZE + 5, 6, num_layers=2, dropout=0.2),
-            "feedforward": {
-                "input_dim": 12,
-                "num_layers": 1,
-                "hidden_dims": 5,
-                "activations": "relu",
-                "dropout": 0.1,
-            },
-            "span_extractor": {"type": "bidirectional_endpoint", "input_dim": 12},
-            "evalb_directory_path": None,
-        },
-        "data_loader": _buckets(3),
-        "trainer": {
-            "learning_rate_scheduler": {
-                "type": "multi_step",
-                "milestones": [40, 50, 60, 70, 80],
-                "gamma": 0.8,
-            },
-            "num_epochs": 2,
-            "grad_norm": 5.0,
-            "patience": 20,
-            "validation_metric": "-loss",
-            "optimizer": {"type": "adadelta", "lr": 1.0, "rho": 0.95},
-        },
-    }
-
-
-def srl_elmo(elmo: Config, folder: Path) -> Config:
-    (folder / "roles").mkdir()
-    lines = ["#begin document (ours); part 000"]
-    for tokens in TOKENS:
-        last = len(tokens) - 1
-        for number, (word, tag, _) in enumerate(tokens):
-            parse = f"{'(TOP(S' if number == 0 else ''}*{'))' if number == last else ''}"
-            role = {0: "(ARG0*)", 1: "(V*)", 2: "(ARG1*"}.get(number, "*")
-            if number == last > 1:
-                role += ")"
-            lemma = "verb 01" if number == 1 else "- -"
-            lines.append(f"ours 0 {number} {word} {tag} {parse} {lemma} - - * {role} -")
-        lines.append("")
-    lines.append("#end document")
-    return {
-        "dataset_reader": {"type": "srl", "token_indexers": {"elmo": ELMO_INDEXER}},
-        **_data(folder / "roles" / "ours.gold_conll", "\n".join(lines), given=folder / "roles"),
-        "model": {
-            "type": "srl",
-            "text_field_embedder": {
-                "token_embedders": {"elmo": {**_embedder(elmo), "dropout": 0.1}}
-            },
-            "initializer": {"regexes": [["tag_projection_layer.*weight", {"type": "orthogonal"}]]},
-            "encoder": {
-                "type": "alternating_lstm",
-                "input_size": ELMO_SIZE + 4,
-                "hidden_size": 6,
-                "num_layers": 3,
-                "recurrent_dropout_probability": 0.1,
-                "use_input_projection_bias": False,
-            },
-            "binary_feature_dim": 4,
-            "ignore_span_metric": True,
-            "regularizer": {"regexes": [[".*scalar_parameters.*", {"type": "l2", "alpha": 0.001}]]},
-        },
-        "data_loader": _buckets(3),
-        "trainer": {
-            "num_epochs": 2,
-            "grad_clipping": 1.0,
-            "patience": 200,
-            "validation_metric": "-loss",
-            "checkpointer": {"keep_most_recent_by_count": 10},
-            "optimizer": {"type": "adadelta", "rho": 0.95},
-        },
-    }
-
-
 # Each is given the settings `options_file` and `weight_file` of an ELMo, and a folder for its data.
 CONFIGS: list[Callable[[Config, Path], Config]] = [
     ner_elmo,
     biattentive_classification_network_elmo,
     bidaf_elmo,
-    esim_elmo,
-    decomposable_attention_elmo,
-    constituency_parser_elmo,
-    srl_elmo,
 ]
 
 
-def _data(path: Path, text: str, *, given: Any = None) -> Config:
+def _data(path: Path, text: str) -> Config:
     path.write_text(text + "\n", encoding="utf-8")
-    return {"train_data_path": str(given or path), "validation_data_path": str(given or path)}
+    return {"train_data_path": str(path), "validation_data_path": str(path)}
 
 
 def _embedder(elmo: Config) -> Config:
@@ -447,16 +239,6 @@ def _characters(*, filters: int, width: int, embeddings: int = 0, activation: st
     }
 
 
-def _feedforward(input_dim: int) -> Config:
-    return {
-        "input_dim": input_dim,
-        "num_layers": 2,
-        "hidden_dims": 5,
-        "activations": "relu",
-        "dropout": 0.2,
-    }
-
-
 def _buckets(batch_size: int) -> Config:
     return {"batch_sampler": {"type": "bucket", "batch_size": batch_size}}
 
@@ -471,17 +253,3 @@ def _sentiment(words: list[str], number: int) -> str:
     if len(words) == 1:
         return f"({label} {words[0]})"
     return f"({label} ({number % 5} {words[0]}) {_sentiment(words[1:], number)})"
-
-
-def _entailment(*, end: str) -> str:
-    pairs = zip(WORDS, WORDS[1:] + WORDS[:1])
-    return "\n".join(
-        json.dumps(
-            {
-                "gold_label": LABELS[number % 3],
-                "sentence1": " ".join(premise) + end,
-                "sentence2": " ".join(hypothesis) + end,
-            }
-        )
-        for number, (premise, hypothesis) in enumerate(pairs)
-    )

@@ -27,7 +27,6 @@ from elmo_components.pretraining.softmax import (
     TiedWeights,
 )
 from elmo_components.registered.models.language_model import ElmoLanguageModel
-from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 from tests.pretraining.language_model_test import expected_losses
 
 ARCHITECTURE = {
@@ -184,23 +183,6 @@ def test_a_stream_in_cuts_is_one_long_run(
         assert found == pytest.approx(expected_metrics(model, [SENTENCES]), rel=1e-4)
 
 
-def test_several_streams_are_several_long_runs(tmp_path: Path, vocab: Vocabulary) -> None:
-    # with its mark each sentence is one cut, so the streams take them in turn
-    sentences = [["the", "cat"], ["a", "dog"], ["sees", "gnu"], ["cat", "a"], ["naïve", "dog"]]
-    (tmp_path / "a.txt").write_text("".join(f"{' '.join(words)}\n" for words in sentences))
-    model = spread(make(vocab))
-    settings = {"packing": "streams", "num_streams": 2, "unroll_steps": 3}
-    found = SimpleEvaluator()(model, loader(str(tmp_path), vocab, 2, **settings))
-    losses = [
-        loss
-        for stream in (sentences[::2], sentences[1::2])
-        for direction in range(2)
-        for _, loss in losses_of(model, stream, direction)
-    ]
-    assert len(losses) == 2 * 15
-    assert found["perplexity"] == pytest.approx(math.exp(sum(losses) / 30), rel=1e-4)
-
-
 def test_evaluation_between_two_batches_leaves_training_its_streams(
     corpus: str, vocab: Vocabulary
 ) -> None:
@@ -306,8 +288,10 @@ def test_bfloat16_trains_with_products_of_bfloat16(
         assert trained_dtype(make(vocab), batch, device) == torch.bfloat16
 
 
-@pytest.mark.parametrize("packing", ["sentences", "streams"])
-@pytest.mark.parametrize("softmax", [{"type": "full", "tied": True}, KINDS[3][0]])
+@pytest.mark.parametrize(
+    ("packing", "softmax"),
+    [("sentences", {"type": "full", "tied": True}), ("streams", KINDS[3][0])],
+)
 def test_a_model_from_an_archive_has_the_perplexity_that_training_found(
     packing: str, softmax: dict[str, Any], corpus: str, vocabulary_folder: Path, tmp_path: Path
 ) -> None:
@@ -396,13 +380,3 @@ def test_a_vocabulary_without_the_unknown_word_is_an_error(vocabulary_folder: Pa
     vocab = Vocabulary.from_files(str(vocabulary_folder))
     with pytest.raises(ConfigurationError, match=r"@@UNKNOWN@@.*oov_token"):
         make(vocab)
-
-
-def test_a_metric_without_tokens_is_not_a_number_and_a_huge_one_infinite() -> None:
-    metric = BidirectionalPerplexity(unknown=2)
-    assert math.isnan(metric.get_metric()["perplexity"])
-    assert metric.get_metric()["unknown_words"] == 0.0
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    metric(torch.full((2, 1, 2), 800.0), torch.zeros(2, 1, 2, dtype=torch.int64), mask)
-    assert metric.get_metric(reset=True)["perplexity"] == math.inf
-    assert math.isnan(metric.get_metric()["perplexity"])

@@ -87,10 +87,9 @@ def test_the_cosine_of_the_words_own_vectors_decides(tiny: Elmo) -> None:
     assert metrics["auc"] == pytest.approx(sum(ordered) / len(ordered))
 
 
-@pytest.mark.parametrize("comparison", ["cosine", FEATURES])
-def test_a_few_pairs_can_be_learned(tiny: Elmo, comparison: Any) -> None:
+def test_a_few_pairs_can_be_learned(tiny: Elmo) -> None:
     encoder = {"type": "lstm", "input_size": 16, "hidden_size": 8, "bidirectional": True}
-    model = make(tiny, comparison=comparison, encoder=encoder)
+    model = make(tiny, comparison=FEATURES, encoder=encoder)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     for _ in range(40):
         optimizer.zero_grad()

@@ -85,61 +85,6 @@ def instances(*sentences: str) -> tuple[Vocabulary, dict[str, Any]]:
     return vocabulary, batch.as_tensor_dict()
 
 
-def test_it_is_a_contextualizer_of_allennlp_models_language_model() -> None:
-    vocabulary, tensors = instances("the cat sat on the mat", "the dog ran")
-    config = {
-        "type": "language_model",
-        "bidirectional": True,
-        "text_field_embedder": {
-            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 6}}
-        },
-        "contextualizer": dict(CONFIG),
-    }
-    tensors["source"].pop("elmo")
-    model = Model.from_params(Params(config), vocab=vocabulary)
-    assert model.num_layers() == 4
-    output = model(**tensors)
-    output["loss"].backward()
-    assert torch.isfinite(output["loss"])
-    assert all(parameter.grad is not None for parameter in model.parameters())
-    # nothing that predicts a word has seen it
-    model.eval()
-    before = model(**tensors)["lm_embeddings"][0]
-    tensors["source"]["tokens"]["tokens"][0, 3] = 1
-    same = model(**tensors)["lm_embeddings"][0] == before
-    assert same[:3, :4].all() and same[4:, 4:].all() and not same[3].any()
-
-
-def test_all_layers_reach_allennlp_models_language_model() -> None:
-    vocabulary, tensors = instances("the cat sat", "a dog")
-    config = {
-        "type": "language_model",
-        "bidirectional": True,
-        "text_field_embedder": {
-            "token_embedders": {
-                "elmo": {
-                    "type": "character_encoding",
-                    "embedding": {"num_embeddings": 262, "embedding_dim": 4},
-                    "encoder": {
-                        "type": "cnn-highway",
-                        "embedding_dim": 4,
-                        "filters": [[1, 4], [2, 4]],
-                        "num_highway": 1,
-                        "projection_dim": 6,
-                        "projection_location": "after_highway",
-                    },
-                }
-            },
-        },
-        "contextualizer": {**CONFIG, "return_all_layers": True},
-    }
-    model = Model.from_params(Params(config), vocab=vocabulary)
-    # as its token embedder calls it: character ids alone
-    ids = tensors["source"]["elmo"]["elmo_tokens"]
-    layers = model({"elmo": {"token_characters": ids}})["lm_embeddings"]
-    assert len(layers) == 3 and all(layer.shape == (2, 3, 8) for layer in layers)
-
-
 def test_it_is_an_encoder_of_any_tagger() -> None:
     vocabulary, tensors = instances("the cat sat on the mat", "the dog ran")
     vocabulary.add_tokens_to_namespace(["NOUN", "VERB"], "labels")
@@ -156,8 +101,3 @@ def test_it_is_an_encoder_of_any_tagger() -> None:
     output["loss"].backward()
     assert output["class_probabilities"].shape == (2, 6, 2)
     assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def test_gates_are_recomputed_where_asked_for() -> None:
-    encoder = Seq2SeqEncoder.from_params(Params({**CONFIG, "recompute_gates": True}))
-    assert encoder._lstm.recompute_gates

@@ -42,17 +42,6 @@ def test_it_is_registered_and_embeds_with_the_weights_of_the_file(config: dict, 
     torch.testing.assert_close(embedder(IDS), tiny(IDS)["elmo_representations"][0])
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny.safetensors"])
-def test_any_format_of_weights_is_read(config: dict, tiny: Elmo, fixtures: Path, name: str) -> None:
-    embedder = make(config, pretrained_file=str(fixtures / "models" / name))
-    torch.testing.assert_close(embedder(IDS), tiny(IDS)["elmo_representations"][0])
-
-
-def test_without_a_file_weights_are_random(config: dict) -> None:
-    first, second = (make(config, pretrained_file=None)(IDS) for _ in range(2))
-    assert not torch.allclose(first, second)
-
-
 def test_training_on_random_weights_that_stay_is_warned_of(
     config: dict, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,11 +89,6 @@ def test_it_keeps_no_state_unless_asked_to(config: dict) -> None:
     torch.testing.assert_close(stateful(IDS), first)
 
 
-def test_leading_dimensions_are_kept(config: dict) -> None:
-    embedder = make(config, projection_dim=5)
-    assert embedder(torch.stack([IDS, IDS, IDS])).shape == (3, 2, 2, 5)
-
-
 def test_an_unknown_key_is_an_error(config: dict) -> None:
     with pytest.raises(ConfigurationError, match="options_file"):
         make(config, options_file="options.json")
@@ -116,21 +100,11 @@ def test_a_bad_architecture_is_a_configuration_error(config: dict) -> None:
         make(config)
 
 
-def test_the_number_of_fixed_weights_must_fit(config: dict) -> None:
-    with pytest.raises(ConfigurationError, match="each of the 3 layers"):
-        make(config, scalar_mix_parameters=[1.0])
-
-
 def test_a_file_of_another_architecture_is_an_error(config: dict, fixtures: Path) -> None:
     config["architecture"]["lstm"]["dim"] = 20
     for name in ("tiny", "tiny.safetensors"):
         with pytest.raises(CheckpointError, match=r"lstm\.dim is 16 there, and 20 is wanted"):
             make(config, pretrained_file=str(fixtures / "models" / name))
-
-
-def test_a_missing_file_is_an_error(config: dict) -> None:
-    with pytest.raises(FileNotFoundError, match="There is no checkpoint at nowhere"):
-        make(config, pretrained_file="nowhere")
 
 
 def test_speed_and_memory_are_set_in_the_configuration(config: dict) -> None:

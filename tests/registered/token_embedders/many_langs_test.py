@@ -9,7 +9,6 @@ import pytest
 import torch
 from allennlp.commands.train import train_model
 from allennlp.common import Params
-from allennlp.common.checks import ConfigurationError
 from allennlp.data import Token, TokenIndexer, Vocabulary
 from allennlp.models.archival import load_archive
 
@@ -47,22 +46,6 @@ def test_the_embedder_gives_what_elmo_does(model: Path) -> None:
         found = embedder(indexed(indexer, words).unsqueeze(0))[0]
         # a new mix weighs all layers alike
         torch.testing.assert_close(found, torch.from_numpy(vectors))
-
-
-def test_equal_indexers_are_equal(fixtures: Path) -> None:
-    models = fixtures / "models" / "many_langs"
-    settings = [
-        indexer_of(load(models / name).config.to_options())
-        for name in ("words_and_characters", "characters", "words")
-    ]
-    first = [TokenIndexer.from_params(Params(dict(setting))) for setting in settings]
-    again = [TokenIndexer.from_params(Params(dict(setting))) for setting in settings]
-    for number, indexer in enumerate(first):
-        assert [indexer == other for other in again] == [number == place for place in range(3)]
-    with pytest.raises(ConfigurationError, match=r"must have <oov> in it"):
-        TokenIndexer.from_params(Params({**settings[0], "words": "a\nb"}))
-    with pytest.raises(ConfigurationError, match=r"units must be one of bytes, code_points"):
-        TokenIndexer.from_params(Params({**settings[0], "units": "words"}))
 
 
 def test_an_archive_needs_nothing_else(model: Path, tmp_path: Path) -> None:

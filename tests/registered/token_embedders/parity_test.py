@@ -6,14 +6,10 @@ import pytest
 import torch
 from allennlp.modules.elmo import Elmo as AllenNlpElmo
 from allennlp.modules.elmo import batch_to_ids
-from allennlp.modules.scalar_mix import ScalarMix as AllenNlpScalarMix
-from allennlp.modules.token_embedders import ElmoTokenEmbedder
 
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
 from elmo_components.modules.lstm import carried
-from elmo_components.modules.scalar_mix import ScalarMix
-from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 from tests.characters_test import WORDS
 from tests.closeness import assert_close
 
@@ -83,47 +79,3 @@ def test_representations_are_the_same(
         # AllenNLP's layer norm shifts the padding too, which nobody reads
         mask = found["mask"].unsqueeze(-1)
         assert_close(mine * mask, other * mask)
-
-
-def test_gradients_are_the_same(tiny_folder: Path) -> None:
-    theirs = AllenNlpElmo(*files(tiny_folder), 1, requires_grad=True).eval()
-    ours = Elmo.from_pretrained(tiny_folder, requires_grad=True)
-    ids = batch_to_ids(BATCHES[0])
-    for elmo in (theirs, ours):
-        elmo(ids)["elmo_representations"][0].pow(2).sum().backward()
-    their_cnn, their_lstm = theirs._elmo_lstm._token_embedder, theirs._elmo_lstm._elmo_lstm
-    cell = their_lstm.backward_layer_1
-    pairs = [
-        (ours.bilm.char_cnn.convolutions[1].weight, their_cnn.char_conv_1.weight),
-        (ours.bilm.char_cnn.projection.weight, their_cnn._projection.weight),
-        (ours.bilm.lstm.backward_layers[1].input_weight, cell.input_linearity.weight),
-        (ours.bilm.lstm.backward_layers[1].recurrent_weight, cell.state_linearity.weight),
-        (ours.bilm.lstm.backward_layers[1].bias, cell.state_linearity.bias),
-        (ours.bilm.lstm.backward_layers[1].projection_weight, cell.state_projection.weight),
-    ]
-    for mine, other in pairs:
-        assert_close(mine.grad, other.grad)
-
-
-def test_scalar_mixes_are_the_same() -> None:
-    layers = torch.randn(3, 2, 4, 5)
-    mask = torch.tensor([[True] * 4, [True, True, False, False]])
-    for do_layer_norm in (False, True):
-        theirs = AllenNlpScalarMix(3, do_layer_norm=do_layer_norm)
-        ours = ScalarMix(3, do_layer_norm=do_layer_norm)
-        expected = theirs(list(layers), mask)
-        assert_close(ours(layers, mask)[mask], expected[mask])
-
-
-def test_the_stateful_embedder_is_the_same_over_five_batches(tiny_folder: Path) -> None:
-    options, weights = files(tiny_folder)
-    architecture = Elmo.from_pretrained(tiny_folder).config.to_options()
-    theirs = ElmoTokenEmbedder(options, weights).eval()
-    ours = ElmoEmbedder(architecture, weights, stateful=True).eval()
-    for batch in BATCHES:
-        ids = batch_to_ids(batch)
-        assert_close(ours(ids), theirs(ids))
-    ours.reset_states()
-    theirs._elmo._elmo_lstm._elmo_lstm.reset_states()
-    ids = batch_to_ids(BATCHES[0])
-    assert_close(ours(ids), theirs(ids))

@@ -9,7 +9,6 @@ import pytest
 import torch
 from allennlp.commands.train import train_model
 from allennlp.common import Params
-from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, DatasetReader, Vocabulary
 from allennlp.data.tokenizers import CharacterTokenizer
 from allennlp.models import Model
@@ -120,13 +119,3 @@ def test_what_is_exported_embeds_as_the_embedder_does(
     # the same weight for each layer, as the mix begins
     expected = embedder(padded["elmo_tokens"].unsqueeze(0))[0]
     torch.testing.assert_close(torch.from_numpy(vectors), expected, check_dtype=True)
-
-
-def test_an_architecture_of_another_number_of_characters_is_refused(
-    config: dict[str, Any],
-) -> None:
-    settings = copy.deepcopy(config["model"])
-    settings["architecture"]["char_cnn"]["n_characters"] = 262
-    vocab = Vocabulary.from_params(Params(copy.deepcopy(config["vocabulary"])))
-    with pytest.raises(ConfigurationError, match="n_characters must be 272; found 262"):
-        Model.from_params(Params(settings), vocab=vocab)

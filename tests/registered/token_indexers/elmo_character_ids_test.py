@@ -57,11 +57,6 @@ def test_an_empty_field_and_padded_lists_of_fields_have_a_shape() -> None:
     assert not ids[1, 1:].any()
 
 
-def test_equal_words_share_their_ids() -> None:
-    indices = ElmoCharacterIndexer().tokens_to_indices([Token("a"), Token("a")], Vocabulary())
-    assert indices["elmo_tokens"][0] is indices["elmo_tokens"][1]
-
-
 def test_indices_can_be_made_a_tensor_one_by_one() -> None:
     # as allennlp-models' bidirectional_lm_token_embedder does with the sentence marks
     indices = ElmoCharacterIndexer().tokens_to_indices([Token("<S>")], Vocabulary())
@@ -106,11 +101,6 @@ def test_indices_are_cut_or_padded_to_the_length_asked_for(length: int) -> None:
     )
     assert found.dtype == torch.int64
     assert torch.equal(found, expected.reshape(length, 50))
-
-
-def test_a_tensor_is_the_callers_own() -> None:
-    tensors(ElmoCharacterIndexer()).zero_()
-    assert torch.equal(tensors(ElmoCharacterIndexer()), tensors(ELMoTokenCharactersIndexer()))
 
 
 def test_tokens_may_be_spacys() -> None:

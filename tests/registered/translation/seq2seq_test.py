@@ -115,27 +115,6 @@ def every_sequence(
     return found
 
 
-def test_a_beam_as_wide_as_the_vocabulary_finds_what_exhaustive_search_does(
-    vocabulary: Vocabulary, instances: list[Instance]
-) -> None:
-    # 7 tokens, 4 of which may be written
-    model = seq2seq(
-        vocabulary, beam_search={"beam_size": 7, "max_steps": 2, "constraints": KNOWN_WORDS}
-    )
-    for instance, output in zip(instances, model.forward_on_instances(instances)):
-        every = every_sequence(model, instance, max_steps=2)
-        assert len(every) == 1 + 3 + 9
-        best = sorted(every, key=lambda words: -every[words])[:7]
-        found = [
-            tuple(model._decoder.indices_to_tokens(row[None])[0]) for row in output["predictions"]
-        ]
-        assert found == best
-        torch.testing.assert_close(
-            torch.from_numpy(output["class_log_probabilities"]),
-            torch.tensor([every[words] for words in best]),
-        )
-
-
 def test_a_sentences_score_is_its_log_probability_and_a_beam_is_not_below_greed(
     vocabulary: Vocabulary, reader: DatasetReader, instances: list[Instance]
 ) -> None:
@@ -194,19 +173,6 @@ def test_bleu_compares_texts_with_the_references_as_they_stand(
     expected = corpus_bleu(texts, [references]).score
     assert expected > 0.0
     assert model.get_metrics() == {"BLEU": pytest.approx(expected, abs=1e-9)}
-
-
-def test_training_searches_nothing_and_measures_no_text(
-    vocabulary: Vocabulary, instances: list[Instance], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = seq2seq(vocabulary, text_based_metric={"type": "sacrebleu"}, dropout=0.5).train()
-    monkeypatch.setattr(model._decoder._beam_search, "search", None)
-    batch = Batch(instances)
-    batch.index_instances(vocabulary)
-    tensors = batch.as_tensor_dict()
-    assert set(model(**tensors)) == {"loss"} and model.get_metrics() == {}
-    # dropout is at work, in training alone
-    assert model(**tensors)["loss"] != model(**tensors)["loss"]
 
 
 def test_parameters_of_composed_seq2seq_take_effect(vocabulary: Vocabulary) -> None:
