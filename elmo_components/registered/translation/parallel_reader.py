@@ -17,6 +17,7 @@ from elmo_components.registered.dataset_readers.text import (
     as_tokens,
     check_encoding,
     numbered_lines,
+    pick_columns,
 )
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 
@@ -132,13 +133,9 @@ class ParallelReader(DatasetReader):
             columns.append(self._split_column)
         found = False
         for number, row in enumerate(self._rows(path), start=1):
-            if len(row) <= max(columns):
-                raise ConfigurationError(
-                    f"{path}, line {number}: there is no column {max(columns)}, counted from 0; "
-                    f"found {row!r}"
-                )
-            source, target = row[self._source_column].strip(), row[self._target_column].strip()
-            if part is not None and _share(row[self._split_column or 0]) not in SHARES[part]:
+            picked = pick_columns(row, columns, f"{path}, line {number}")
+            source, target = picked[0].strip(), picked[1].strip()
+            if part is not None and _share(picked[-1]) not in SHARES[part]:
                 continue
             if source and target:
                 found = True

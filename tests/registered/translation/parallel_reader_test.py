@@ -97,10 +97,10 @@ def test_a_path_without_a_part_is_the_whole_file(pairs: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "path", "settings", "message"),
     [
-        ("one\n", "", {}, r"line 1: there is no column 1.*found \['one'\]"),
-        ("one\ttwo\n", "", {"split_column": 2}, "no column 2"),
+        ("one\n", "", {}, r"line 1: there must be columns 0 and 1.*found \['one'\]"),
+        ("one\ttwo\n", "", {"split_column": 2}, "columns 0 and 1 and 2"),
         ("one\ttwo\n", "#valid", {"split_column": 0}, "found 'valid'"),
-        ("\n", "", {}, "column 1"),
+        ("\n", "", {}, "columns 0 and 1"),
         (" \t \n", "", {}, "has no pair"),
         ("", "", {}, "has no pair"),
     ],
