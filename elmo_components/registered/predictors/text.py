@@ -24,11 +24,11 @@ class TextPredictor(Predictor):
     # Parameters
 
     language : `Optional[str]`
-        spaCy's code of the language whose rules split a sentence into tokens. `None` for the
-        dataset reader's `tokenizer`, or English where it has none.
+        spaCy's code of the language, whose rules split a sentence into tokens. `None` for the
+        dataset reader's `tokenizer`, or English if it has none.
     """
 
-    # the name of the instances' text
+    # the instances' field of tokens
     text_field = "tokens"
 
     def __init__(
@@ -88,7 +88,7 @@ class TextPredictor(Predictor):
         raise NotImplementedError
 
     def _tokens(self, inputs: JsonDict) -> list[Token]:
-        """Returns the tokens of an input, with their positions where the tokenizer tells them."""
+        """Returns the tokens of an input, with their positions if the tokenizer sets them."""
         text = text_of(inputs)
         if isinstance(text, str):
             return self._tokenizer.tokenize(text)
