@@ -3,20 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, TokenIndexer, Tokenizer
 from allennlp.data.fields import Field, MetadataField, SequenceLabelField, TextField
-from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.registered.dataset_readers.sharding import shard
 from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, encode, is_tag
 from elmo_components.registered.dataset_readers.text import (
     Text,
+    TextFileReader,
     as_tokens,
-    check_encoding,
     numbered_lines,
+    pick_columns,
 )
 from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
 
@@ -29,53 +29,49 @@ BLANKS = " \t\r\n"
 
 
 @DatasetReader.register("elmo_columns")
-class ColumnReader(DatasetReader):
+class ColumnReader(TextFileReader):
     """
-    Reads a token and its tag a line. Blank lines end sentences.
+    Reads one token and its tag from each line. Blank lines end sentences.
 
     Each instance has the fields "tokens", "tags" and "metadata" (whose "words" are the tokens'
-    texts), which AllenNLP's taggers take. Files may be compressed (.gz, .bz2).
+    texts), which AllenNLP's taggers take.
 
     Registered as a `DatasetReader` with name "elmo_columns".
 
     # Parameters
 
     token_indexers : `Optional[Dict[str, TokenIndexer]]`
-        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
+        See `TextFileReader`.
     tokenizer : `Optional[Tokenizer]`
-        Splits raw text for prediction; it must split as the file does. `None` for spaCy's rules of
-        English.
+        Splits raw text for prediction, and must split as the file does. `None` for spaCy's English
+        rules.
     token_column, tag_column : `int`
         The columns, counted from 0, or with a negative number from the last.
     separator : `Optional[str]`
-        What separates columns; `None` for spaces and tabs.
+        Separates columns; `None` for spaces and tabs.
     tag_separator : `Optional[str]`
-        What separates several tags of one token, of which the first is read; `None` where a token
-        has one tag.
+        Separates several tags of one token, of which the first is read; `None` for one tag.
     skip : `Optional[str]`
-        A regular expression: lines whose beginning matches are skipped. For CoNLL-U it is
-        "#|\\d+[-.]": comments, multi-word tokens and empty nodes. `None` skips no line.
+        A regular expression for the beginning of lines to skip. For CoNLL-U it is "#|\\d+[-.]":
+        comments, multi-word tokens and empty nodes. `None` skips no line.
     token_suffix : `Optional[str]`
-        A regular expression: what matches at the end of a token is removed. "(?<=.)\\d+" removes
-        the positions in tokens such as "医0".
+        A regular expression for the end of tokens to remove. "(?<=.)\\d+" removes the position
+        in "医0".
     label_encoding : `Optional[str]`
-        The encoding of spans that the file's tags must have: "BIO", "IOB1", "BIOUL" or "BMES";
-        `None` for any tags.
+        The file's encoding of spans: "BIO", "IOB1", "BIOUL" or "BMES"; `None` for any tags.
     convert_to_coding_scheme : `Optional[str]`
-        The encoding of spans that the instances' tags have, from any encoding in the file; `None`
-        for the file's tags.
+        The instances' encoding of spans, to which the reader converts any other; `None` for the
+        file's tags.
     label_namespace : `str`
         The vocabulary's namespace of the tags.
-    encoding : `str`
-        Python's name of the file's encoding.
-    max_instances : `Optional[int]`
-        How many sentences are read at most; `None` for all.
+    **kwargs
+        See `TextFileReader`: `encoding`, `max_instances`.
 
     # Raises
 
     `ConfigurationError`, with the file and the line, for a row with another number of columns than
-    the first, a tag of another encoding of spans, or bytes of another encoding of text; and for a
-    file without a sentence or in IOB1 where `label_encoding` is "BIO".
+    the first or a tag of another encoding; and for a file without a sentence, or in IOB1 where
+    `label_encoding` is "BIO".
     """
 
     def __init__(
@@ -91,16 +87,9 @@ class ColumnReader(DatasetReader):
         label_encoding: Optional[str] = None,
         convert_to_coding_scheme: Optional[str] = None,
         label_namespace: str = "labels",
-        encoding: str = "utf-8",
-        max_instances: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            max_instances=max_instances,
-            manual_distributed_sharding=True,
-            manual_multiprocess_sharding=True,
-            **kwargs,
-        )
+        super().__init__(token_indexers, tokenizer or SpacyBlankTokenizer(), **kwargs)
         for name, value in (
             ("label_encoding", label_encoding),
             ("convert_to_coding_scheme", convert_to_coding_scheme),
@@ -109,9 +98,6 @@ class ColumnReader(DatasetReader):
                 raise ConfigurationError(
                     f"{name} must be one of {', '.join(ENCODINGS)}, or null; found {value!r}"
                 )
-        check_encoding(encoding)
-        self.tokenizer: Tokenizer = tokenizer or SpacyBlankTokenizer()
-        self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
         self._token_column = token_column
         self._tag_column = tag_column
         self._separator = separator
@@ -121,7 +107,6 @@ class ColumnReader(DatasetReader):
         self._label_encoding = label_encoding
         self._coding_scheme = convert_to_coding_scheme
         self._label_namespace = label_namespace
-        self._encoding = encoding
 
     def text_to_instance(self, tokens: Text, tags: Optional[list[str]] = None) -> Instance:
         """Returns an instance of raw text, words or tokens, and of their tags where known."""
@@ -135,10 +120,6 @@ class ColumnReader(DatasetReader):
                 tags = encode(tags, self._coding_scheme)
             fields["tags"] = SequenceLabelField(tags, text, self._label_namespace)
         return Instance(fields)
-
-    def apply_token_indexers(self, instance: Instance) -> None:
-        """Sets the instance's token indexers."""
-        cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
         path = str(file_path)
@@ -164,8 +145,8 @@ class ColumnReader(DatasetReader):
                 if len(columns) != num_columns:
                     raise ConfigurationError(
                         f"{place}: found {len(columns)} columns and in the first row "
-                        f"{num_columns}: {columns!r}. Set separator to what separates columns, or "
-                        "skip to how lines begin that have no token"
+                        f"{num_columns}: {columns!r}. Set separator, or skip for lines without a "
+                        "token"
                     )
                 rows.append(self._row(columns, place))
         if rows:
@@ -175,18 +156,12 @@ class ColumnReader(DatasetReader):
 
     def _columns(self, line: str) -> list[str]:
         if self._separator is None:
-            # str.split would split at other white space too, such as a no-break space in a token
+            # str.split would also split at a no-break space in a token
             return re.split("[ \t]+", line.strip(BLANKS))
         return line.rstrip("\r\n").split(self._separator)
 
     def _row(self, columns: list[str], place: str) -> Row:
-        try:
-            token, tag = columns[self._token_column], columns[self._tag_column]
-        except IndexError as error:
-            raise ConfigurationError(
-                f"{place}: the token must be in column {self._token_column} and its tag in "
-                f"column {self._tag_column}; found {columns!r}"
-            ) from error
+        token, tag = pick_columns(columns, [self._token_column, self._tag_column], place)
         if self._suffix is not None:
             token = self._suffix.sub("", token)
         if len(columns) < 2 or not token or not tag:
@@ -197,20 +172,20 @@ class ColumnReader(DatasetReader):
         if expected and not is_tag(tag, expected):
             raise ConfigurationError(
                 f"{place}: {tag!r} is not a tag of the encoding {expected}, such as 'O' or "
-                "'B-person'. Set label_encoding to that of the file, or to null for tags that do "
-                "not encode spans, such as parts of speech"
+                "'B-person'. Set label_encoding to the file's, or to null for tags that do not "
+                "encode spans, such as parts of speech"
             )
         return token, tag
 
 
 def _check_bio(sentences: Iterable[list[Row]], path: str) -> Iterator[list[Row]]:
-    """Yields tagged sentences, and raises after the last where they were in IOB1."""
+    """Yields sentences, and raises after the last one if their tags are in IOB1."""
     beginnings: Counter[str] = Counter()
     for rows in sentences:
         yield rows
         tags = [tag for _, tag in rows]
         beginnings.update(map(_beginning, ["O", *tags], tags))
-    # a few are mistakes
+    # a few I- may be mistakes
     if beginnings["I"] > beginnings["B"]:
         raise ConfigurationError(
             f"{path}: more spans begin with I- ({beginnings['I']:,}) than with B- "
@@ -220,7 +195,7 @@ def _check_bio(sentences: Iterable[list[Row]], path: str) -> Iterator[list[Row]]
 
 
 def _beginning(last: str, tag: str) -> str:
-    """Returns the letter of a tag that begins a span, in BIO "B" and in IOB1 either, else ""."""
+    """Returns "B" or "I" for a tag that begins a span, else ""."""
     kind, _, label = tag.partition("-")
     last_kind, _, last_label = last.partition("-")
     continues = kind == "I" and last_kind in ("B", "I") and last_label == label

@@ -24,11 +24,11 @@ INPUTS = ("inputs", "backward_inputs")
 TARGETS = ("targets", "backward_targets")
 TEACHER = "teacher_inputs"
 
-# What the counts of epochs have room for.
+# The number of rows of epoch counts.
 MAX_WORKERS = 256
 
-# Tokens are never changed, so equal words share one, which makes reading and batching a quarter
-# faster; this many are kept, in about 10 MB at most.
+# Equal words share one token, which nobody changes: reading and batching are a quarter faster. The
+# cache takes 10 MB at most.
 _token = lru_cache(maxsize=1 << 16)(Token)
 BOS, EOS = Token(BOS_TOKEN), Token(EOS_TOKEN)
 
@@ -42,64 +42,63 @@ class CorpusReader(DatasetReader):
     Reads a corpus, one sentence a line, as inputs and targets of a forward and a backward
     language model.
 
-    Each instance has four text fields, aligned step by step. For the sentence w1 ... wn, as
-    bilm-tf has it (`bilm/data.py`):
+    Each instance has four text fields of equal length. For the sentence w1 ... wn, as in bilm-tf
+    (`bilm/data.py`):
 
         inputs             <S>   w1    ...  wn
         targets            w1    ...   wn   </S>
         backward_inputs    </S>  wn    ...  w1
         backward_targets   wn    ...   w1   <S>
 
-    The backward fields stand in the order in which the backward direction reads. Inputs are
-    indexed with `token_indexers`, targets under "words" with their ids in `target_namespace`;
-    0 is the id of a word there, so only the inputs tell what is padding.
+    The backward fields are in the order in which the backward direction reads. `token_indexers`
+    index inputs. Targets have, under "words", their ids in `target_namespace`. There 0 is the id of
+    a word, so the mask must come from the inputs.
 
-    The corpus is what `find_shards` takes: a file (`.txt`, `.gz`, `.xz`), a folder, a glob
-    pattern, or a list of these. It is streamed; give the data loader `max_instances_in_memory`,
-    or it keeps all instances and reads one epoch only. Data-loader workers and the processes of
-    distributed training share the sentences out among themselves.
+    The corpus is a file (`.txt`, `.gz`, `.xz`), a folder, a glob pattern, or a list of these. See
+    `find_shards`. The reader streams it. Set the data loader's `max_instances_in_memory`, or the
+    loader stores all instances and reads one epoch only. Data-loader workers and distributed
+    processes share the sentences.
 
-    **Epochs.** `epoch` is the number of the next one to read, from 0: each `read` that begins
-    takes it and adds one, in the main process or in data-loader workers alike. What an epoch
-    holds depends on its number and the reader's settings alone. A reader to which epochs matter
-    reads one corpus: give the validation data a reader of its own.
+    **Epochs.** `epoch` is the number of the next epoch, from 0. Each `read` takes it and adds one,
+    in the main process and in data-loader workers. An epoch's instances depend on its number and
+    the reader's settings only. A reader with `shuffle_seed` or `shards_per_epoch` reads one corpus:
+    give the validation data another reader.
 
     Registered as a `DatasetReader` with name "elmo_corpus".
 
     # Parameters
 
     tokenizer : `Optional[Tokenizer]`
-        `None` for text whose tokens are parted by white space, AllenNLP's "just_spaces".
+        Splits sentences into tokens; `None` splits at white space.
     token_indexers : `Optional[Dict[str, TokenIndexer]]`
-        How inputs are indexed; `None` for `{"elmo": ElmoCharacterIndexer()}`.
+        The inputs' indexers; `None` for `{"elmo": ElmoCharacterIndexer()}`.
     target_namespace : `str`
         The vocabulary's namespace of the targets.
     packing : `str`
-        "sentences": an instance is a sentence. "streams": sentences follow each other in
-        `num_streams` streams, and an instance is the next `unroll_steps` steps of one of them:
-        first one of stream 0, of stream 1, ..., then the second of stream 0, ... In batches of
-        `num_streams`, unshuffled, each row so goes on from the same row of the batch before.
-        Two more fields, of shape (), are "stream", its number, and "continues", false for its first
-        cut in the epoch.
-        At the epoch's end streams that have run out have shorter, then empty, cuts.
+        "sentences": an instance is a sentence. "streams": the reader concatenates sentences to
+        `num_streams` streams, and an instance is the next `unroll_steps` steps of a stream. The
+        streams take turns, so in unshuffled batches of `num_streams` each row continues the same
+        row of the last batch. Two more fields, of shape (), are "stream", the stream's number, and
+        "continues", false for the stream's first instance in the epoch. Streams that end early have
+        shorter, then empty, instances.
     num_streams, unroll_steps : `Optional[int]`
-        For "streams", and only there. Each process of distributed training has its own
-        `num_streams`; more than one data-loader worker is an error.
+        For "streams" only, which needs them. Each distributed process has `num_streams` streams of
+        its own, and at most one data-loader worker.
     shuffle_seed, buffer_size, shards_per_epoch
         See `epoch_lines`.
     max_tokens : `Optional[int]`
-        Longer sentences are cut into sentences of at most so many tokens, none of which is lost.
+        The reader splits longer sentences into sentences of at most this length; `None` for none.
     teacher_indexer : `Optional[Lazy[TokenIndexer]]`
-        How a teacher's inputs are indexed, for a language model with a `teacher`. Instances then
-        have the field "teacher_inputs": the sentence's tokens, without sentence marks. For packing
-        "sentences" only. It is built when the first instance is indexed, so that an archive can be
-        loaded where the teacher is not.
-    max_instances : `Optional[int]`
-        How many instances are read at most, by all processes together; `None` for all.
+        The indexer of a teacher's inputs, for a language model with a `teacher` and the packing
+        "sentences". Instances then have the field "teacher_inputs": the sentence's tokens, without
+        sentence marks. The reader builds it for the first instance, so that an archive loads
+        without the teacher.
+    **kwargs
+        See `DatasetReader`: `max_instances`, which counts those of all processes.
 
     # Raises
 
-    `ConfigurationError` for settings that do not go together and files that are no text;
+    `ConfigurationError` for settings that exclude each other and for files that are not text;
     `ValueError` for damaged files.
     """
 
@@ -116,14 +115,10 @@ class CorpusReader(DatasetReader):
         shards_per_epoch: Optional[int] = None,
         max_tokens: Optional[int] = None,
         teacher_indexer: Optional[Lazy[TokenIndexer]] = None,
-        max_instances: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            max_instances=max_instances,
-            manual_distributed_sharding=True,
-            manual_multiprocess_sharding=True,
-            **kwargs,
+            manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
         )
         if packing not in ("sentences", "streams"):
             raise ConfigurationError(f'packing must be "sentences" or "streams"; found {packing!r}')
@@ -144,8 +139,7 @@ class CorpusReader(DatasetReader):
                 raise ConfigurationError(f"{name} must be at least 1; found {number}")
         if teacher_indexer is not None and packing == "streams":
             raise ConfigurationError(
-                'teacher_indexer must not be given for packing "streams", whose instances are no '
-                "whole sentences"
+                'teacher_indexer needs whole sentences. Set packing to "sentences"'
             )
         self._tokenizer = tokenizer
         self._token_indexers = token_indexers or {"elmo": ElmoCharacterIndexer()}
@@ -160,14 +154,14 @@ class CorpusReader(DatasetReader):
         self._max_tokens = max_tokens
         self._teacher_indexer = teacher_indexer
         self._teacher_indexers: dict[str, TokenIndexer] = {}
-        # (workers, 2): the epochs that each worker has begun, and what its corpus is. A worker
-        # is a new copy of this process in each epoch, so it counts in memory that all share, and
-        # in a row of its own: another may be faster.
+        # (workers, 2): the number of epochs that each worker has begun, and its corpus's checksum.
+        # Workers are new processes in each epoch, so the memory is shared. Each worker has a row,
+        # since one may be ahead of another.
         self._begun = torch.zeros(MAX_WORKERS, 2, dtype=torch.int64).share_memory_()
 
     @property
     def epoch(self) -> int:
-        """The number of the next epoch to read. It may be set, before the epoch begins."""
+        """The number of the next epoch. Set it before the epoch begins."""
         return int(self._begun[self._worker(), 0])
 
     @epoch.setter
@@ -175,12 +169,12 @@ class CorpusReader(DatasetReader):
         self._begun[:, 0] = number
 
     def text_to_instance(self, text: Text) -> Instance:
-        """Returns an instance of a sentence: its text, words or tokens."""
+        """Returns an instance of a sentence (text, words or tokens)."""
         tokens = self._tokens(text) if isinstance(text, str) else as_tokens(text, None)
         return self._instance(_steps(tokens))
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        """Gives the instance the indexers, after it came from another process."""
+        """Sets the instance's token indexers."""
         for name in INPUTS:
             cast(TextField, instance[name]).token_indexers = self._token_indexers
         for name in TARGETS:
@@ -228,23 +222,21 @@ class CorpusReader(DatasetReader):
         worker = self.get_worker_info()
         if worker is not None and worker.num_workers > 1 and self._num_streams is not None:
             raise ConfigurationError(
-                'Packing "streams" must have at most one data-loader worker (num_workers): batches '
-                "of several would alternate, so that a row would not go on from the one before; "
-                f"found {worker.num_workers}"
+                'Packing "streams" needs batches in order, from at most one data-loader worker. '
+                f"Set num_workers to 0 or 1; found {worker.num_workers}"
             )
         if worker is not None and worker.num_workers > MAX_WORKERS:
             raise ConfigurationError(
                 f"num_workers must be at most {MAX_WORKERS}; found {worker.num_workers}"
             )
         row = self._begun[self._worker()]
-        # 0 stands for none yet
+        # 0 before the first epoch
         checksum = crc32(repr(corpus).encode()) + 1
         epochs_matter = self._shuffle_seed is not None or self._shards_per_epoch is not None
         if epochs_matter and row[1] not in (0, checksum):
             raise ConfigurationError(
-                "A reader with shuffle_seed or shards_per_epoch counts the epochs of one corpus, "
-                f"and has read another before {corpus!r}: give each corpus a reader of its own "
-                "(validation_dataset_reader)"
+                "A reader with shuffle_seed or shards_per_epoch counts the epochs of one corpus; "
+                f"found a second one, {corpus!r}. Set validation_dataset_reader for validation data"
             )
         epoch = int(row[0])
         row[0] += 1

@@ -7,66 +7,59 @@ from typing import Any, Optional, cast
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, TokenIndexer, Tokenizer
 from allennlp.data.fields import Field, LabelField, TextField
-from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.registered.dataset_readers.sharding import shard
 from elmo_components.registered.dataset_readers.text import (
     Text,
+    TextFileReader,
     as_tokens,
-    check_encoding,
     numbered_lines,
+    pick_columns,
 )
 
 __all__ = ["LabelledLinesReader"]
 
-# Where one of these separates columns, a column may be in quotation marks.
+# With these separators a column may be in quotation marks.
 QUOTED = ",;"
 
 
 @DatasetReader.register("elmo_labelled_lines")
-class LabelledLinesReader(DatasetReader):
+class LabelledLinesReader(TextFileReader):
     """
-    Reads a text and its label a line. Blank lines are skipped.
+    Reads a text and its label from each line. Skips blank lines.
 
-    Each instance has the fields "tokens" and "label", which AllenNLP's classifiers take. Files may
-    be compressed (.gz, .bz2).
+    Each instance has the fields "tokens" and "label", which AllenNLP's classifiers take.
 
     Registered as a `DatasetReader` with name "elmo_labelled_lines".
 
     # Parameters
 
-    token_indexers : `Optional[Dict[str, TokenIndexer]]`
-        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
-    tokenizer : `Optional[Tokenizer]`
-        Splits a text into tokens; `None` for texts that are tokenised, at white space.
+    token_indexers, tokenizer, **kwargs
+        See `TextFileReader`, which also has `encoding` and `max_instances`.
     text_column, label_column : `int`
         The columns, counted from 0, or with a negative number from the last.
     separator : `str`
-        What separates columns.
+        Separates columns.
     num_columns : `Optional[int]`
-        How many columns there are: separators in the last of them are text. `None` where each
-        separator ends a column.
+        The number of columns; separators in the last one are text. `None` where each separator ends
+        a column.
     quoted : `Optional[bool]`
-        Whether a column may be in quotation marks, as in CSV, and then have separators and line
-        ends in it. `None` for true where a comma or a semicolon separates columns.
+        Whether a column may be in quotation marks, as in CSV, and contain separators and line ends.
+        `None` for true where a comma or a semicolon separates columns.
     label_separator : `Optional[str]`
-        What separates the parts of a label; `None` where the whole is read. With ":", the label of
-        "NUM:date" is "NUM".
+        Separates the parts of a label; `None` reads the whole. With ":", the label of "NUM:date" is
+        "NUM".
     label_part : `int`
-        Which part is read, from 0.
+        The part to read, counted from 0.
     header_lines : `int`
-        How many lines at the beginning are skipped.
+        The number of lines to skip at the beginning.
     label_namespace : `str`
         The vocabulary's namespace of the labels.
-    encoding : `str`
-        Python's name of the file's encoding.
-    max_instances : `Optional[int]`
-        How many texts are read at most; `None` for all.
 
     # Raises
 
     `ConfigurationError`, with the file and the line, for a line with another number of columns than
-    the first, an empty text or label, or bytes of another encoding; and for a file without a text.
+    the first or an empty text or label; and for a file without a text.
     """
 
     def __init__(
@@ -82,16 +75,9 @@ class LabelledLinesReader(DatasetReader):
         label_part: int = 0,
         header_lines: int = 0,
         label_namespace: str = "labels",
-        encoding: str = "utf-8",
-        max_instances: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            max_instances=max_instances,
-            manual_distributed_sharding=True,
-            manual_multiprocess_sharding=True,
-            **kwargs,
-        )
+        super().__init__(token_indexers, tokenizer, **kwargs)
         if not separator or label_separator == "":
             raise ConfigurationError("separator and label_separator must not be empty")
         if quoted is None:
@@ -101,9 +87,6 @@ class LabelledLinesReader(DatasetReader):
                 "quoted needs a separator of one character and no num_columns; "
                 f"found {separator!r} and {num_columns}"
             )
-        check_encoding(encoding)
-        self.tokenizer = tokenizer
-        self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
         self._text_column = text_column
         self._label_column = label_column
         self._separator = separator
@@ -113,7 +96,6 @@ class LabelledLinesReader(DatasetReader):
         self._label_part = label_part
         self._header_lines = header_lines
         self._label_namespace = label_namespace
-        self._encoding = encoding
 
     def text_to_instance(self, text: Text, label: Optional[str] = None) -> Instance:
         """Returns an instance of a text, words or tokens, and of the label where known."""
@@ -121,10 +103,6 @@ class LabelledLinesReader(DatasetReader):
         if label is not None:
             fields["label"] = LabelField(label, self._label_namespace)
         return Instance(fields)
-
-    def apply_token_indexers(self, instance: Instance) -> None:
-        """Sets the instance's token indexers."""
-        cast(TextField, instance["tokens"]).token_indexers = self._token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
         path = str(file_path)
@@ -177,13 +155,8 @@ class LabelledLinesReader(DatasetReader):
                 yield number, columns
 
     def _text_and_label(self, columns: list[str], place: str) -> tuple[str, str]:
-        try:
-            text, label = columns[self._text_column], columns[self._label_column].strip()
-        except IndexError as error:
-            raise ConfigurationError(
-                f"{place}: the text must be in column {self._text_column} and its label in column "
-                f"{self._label_column}, with {self._separator!r} between columns; found {columns!r}"
-            ) from error
+        text, label = pick_columns(columns, [self._text_column, self._label_column], place)
+        label = label.strip()
         if self._label_separator is not None:
             parts = label.split(self._label_separator)
             if not -len(parts) <= self._label_part < len(parts):

@@ -2,30 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional, cast
+from typing import Optional
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import DatasetReader, Instance, TokenIndexer, Tokenizer
+from allennlp.data import DatasetReader, Instance
 from allennlp.data.fields import Field, IndexField, LabelField, MetadataField, TextField
-from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.registered.dataset_readers.sharding import shard
 from elmo_components.registered.dataset_readers.text import (
     Text,
+    TextFileReader,
     as_tokens,
-    check_encoding,
     numbered_lines,
 )
 
 __all__ = ["WordInContextReader"]
 
-# What a line without a label has; a label comes after it.
+# A label is one more.
 NUM_COLUMNS = 5
 LABELS = {"F": 0, "T": 1}
 
 
 @DatasetReader.register("elmo_word_in_context")
-class WordInContextReader(DatasetReader):
+class WordInContextReader(TextFileReader):
     """
     Reads Word in Context (Pilehvar and Camacho-Collados 2019): a line has, separated by tabs, a
     word, its part of speech, its positions "i-j" in the two sentences, counted in tokens from 0,
@@ -35,46 +34,22 @@ class WordInContextReader(DatasetReader):
     file, as published: that of `train.data.txt` is `train.gold.txt`.
 
     Each instance has the fields "first", "second", "first_index", "second_index", "metadata" (whose
-    "word" is the word) and "label", 1 for the same sense. Files may be compressed (.gz, .bz2).
+    "word" is the word) and "label", 1 for the same sense.
 
     Registered as a `DatasetReader` with name "elmo_word_in_context".
 
     # Parameters
 
-    token_indexers : `Optional[Dict[str, TokenIndexer]]`
-        How tokens are indexed; `None` for `{"tokens": SingleIdTokenIndexer()}`.
-    tokenizer : `Optional[Tokenizer]`
-        Splits sentences into tokens; `None` for sentences that are tokenised, at white space.
-    encoding : `str`
-        Python's name of the files' encoding.
-    max_instances : `Optional[int]`
-        How many pairs are read at most; `None` for all.
+    See `TextFileReader`.
 
     # Raises
 
     `ConfigurationError`, with the file and the line, for a line of another form, a position outside
-    its sentence, a label that is neither "T" nor "F", or bytes of another encoding; and for a file
-    without a pair, or without as many labels.
+    its sentence, or a label that is neither "T" nor "F"; and for a file without a pair, or without
+    as many labels.
     """
 
-    def __init__(
-        self,
-        token_indexers: Optional[dict[str, TokenIndexer]] = None,
-        tokenizer: Optional[Tokenizer] = None,
-        encoding: str = "utf-8",
-        max_instances: Optional[int] = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            max_instances=max_instances,
-            manual_distributed_sharding=True,
-            manual_multiprocess_sharding=True,
-            **kwargs,
-        )
-        check_encoding(encoding)
-        self.tokenizer = tokenizer
-        self._token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
-        self._encoding = encoding
+    text_fields = ("first", "second")
 
     def text_to_instance(
         self,
@@ -86,8 +61,8 @@ class WordInContextReader(DatasetReader):
         word: Optional[str] = None,
     ) -> Instance:
         """
-        Returns an instance of two sentences, each a text, words or tokens, of the word's positions
-        in them, counted in tokens from 0, and of whether its sense is the same, where known.
+        Returns an instance of two sentences (text, words or tokens), the word's positions in them,
+        counted in tokens from 0, and whether the senses are the same, `None` if unknown.
         """
         fields: dict[str, Field] = {}
         for name, sentence, index in (
@@ -97,8 +72,8 @@ class WordInContextReader(DatasetReader):
             text = TextField(as_tokens(sentence, self.tokenizer))
             if not 0 <= index < len(text.tokens):
                 raise ConfigurationError(
-                    f"{name}_index must be less than {len(text.tokens)}, the number of tokens of "
-                    f"the {name} sentence, and not negative; found {index}"
+                    f"{name}_index must be at least 0 and less than {len(text.tokens)}, the number "
+                    f"of tokens of the {name} sentence; found {index}"
                 )
             fields[name] = text
             fields[f"{name}_index"] = IndexField(index, text)
@@ -107,11 +82,6 @@ class WordInContextReader(DatasetReader):
         if same is not None:
             fields["label"] = LabelField(int(same), skip_indexing=True)
         return Instance(fields)
-
-    def apply_token_indexers(self, instance: Instance) -> None:
-        """Sets the instance's token indexers."""
-        for name in ("first", "second"):
-            cast(TextField, instance[name]).token_indexers = self._token_indexers
 
     def _read(self, file_path: str) -> Iterator[Instance]:
         path = str(file_path)
@@ -149,13 +119,13 @@ class WordInContextReader(DatasetReader):
             raise ConfigurationError(f"{place}: {error.message}") from error
 
     def _gold_labels(self, path: str, num_rows: int) -> list[str]:
-        """Returns the labels in the file of labels that belongs to a file of pairs."""
+        """Returns the labels in the file of labels of a file of pairs."""
         name = Path(path).name.replace(".data.", ".gold.")
         gold = Path(path).with_name(name)
         if name == Path(path).name or not gold.is_file():
             raise ConfigurationError(
-                f"{path} has no labels: they must be its sixth column, or in a file next to it "
-                'that is named like it with ".gold." for ".data."'
+                f"{path} has no labels. Put them in a sixth column, or in a file with the same "
+                'name but ".gold." for ".data."'
             )
         labels = [line.strip() for _, line in numbered_lines(str(gold), self._encoding)]
         labels = list(filter(None, labels))

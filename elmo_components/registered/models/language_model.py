@@ -1,7 +1,7 @@
 """The AllenNLP `Model` that pre-trains a biLM."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 from allennlp.common import Lazy
@@ -16,13 +16,13 @@ from allennlp.training.metrics import Average
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
-from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.pretraining.softmax import AdaptiveSoftmax
 from elmo_components.registered.models.softmax import NextWordSoftmax
 from elmo_components.registered.models.teachers import Teacher
+from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
 __all__ = ["ElmoLanguageModel"]
@@ -45,8 +45,9 @@ class ElmoLanguageModel(Model):
 
     vocab : `Vocabulary`
         The words to predict, in `target_namespace`, the most frequent first.
-    architecture : `Dict[str, Any]`
-        The biLM's sizes, in the form of a published `options.json`.
+    architecture : `Union[str, Dict[str, Any]]`
+        The biLM's architecture: a name such as "english" or "original", the path of a published
+        `options.json`, or its contents. See `read_architecture`.
     pretrained_file : `Optional[str]`
         A checkpoint to start from, in any format that `checkpoints.load` reads. See
         `LanguageModel.load_checkpoint` for its softmax. AllenNLP drops this key when it rebuilds a
@@ -83,7 +84,7 @@ class ElmoLanguageModel(Model):
     def __init__(
         self,
         vocab: Vocabulary,
-        architecture: dict[str, Any],
+        architecture: Union[str, dict[str, Any]],
         pretrained_file: Optional[str] = None,
         softmax: Optional[Lazy[NextWordSoftmax]] = None,
         dropout: float = 0.0,
@@ -100,8 +101,8 @@ class ElmoLanguageModel(Model):
                 f"precision must be one of {', '.join(PRECISIONS)}; found {precision!r}"
             )
         words = _words(vocab, target_namespace)
+        config = read_architecture(architecture, vocab)
         try:
-            config = ElmoConfig.from_options(architecture)
             bilm = BiLm(config, recompute_gates=recompute_gates)
             built: Any = (softmax or Lazy(NextWordSoftmax)).construct(
                 char_cnn=bilm.char_cnn,

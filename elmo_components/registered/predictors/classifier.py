@@ -17,11 +17,11 @@ __all__ = ["ElmoClassifierPredictor"]
 @Predictor.register("elmo_classifier")
 class ElmoClassifierPredictor(TextPredictor):
     """
-    Classifies raw text with any model that gives one label a text, such as "basic_classifier".
+    Classifies raw text with any model that predicts one label a text, such as "basic_classifier".
 
     Input: `{"sentence": "..."}`, `{"tokens": ["...", ...]}`, or a line of raw text. Output:
-    "label", and "probabilities" of all labels, which sum to 1. For a text without tokens, which
-    models do not take, "label" is null and "probabilities" is empty.
+    "label", and "probabilities" of all labels, which sum to 1. For a text without tokens "label"
+    is null and "probabilities" is empty.
 
     Registered as a `Predictor` with name "elmo_classifier".
 
@@ -57,7 +57,7 @@ class ElmoClassifierPredictor(TextPredictor):
         return {
             "label": output["label"],
             "probabilities": {
-                # labels that are numbers in the data are in no vocabulary
+                # the vocabulary lacks labels that are numbers in the data
                 labels.get(index, str(index)): probability
                 for index, probability in enumerate(_probabilities(output))
             },

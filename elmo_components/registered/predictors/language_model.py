@@ -1,6 +1,5 @@
 """A `Predictor` of surprisal and of likely words, with a language model."""
 
-import json
 import math
 from typing import Any
 
@@ -14,6 +13,7 @@ from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.corpus import CorpusReader
 from elmo_components.registered.models.language_model import ElmoLanguageModel
+from elmo_components.registered.predictors.text import parse_line, text_of
 
 __all__ = ["ElmoLanguageModelPredictor"]
 
@@ -26,9 +26,9 @@ class ElmoLanguageModelPredictor(Predictor):
     Input: `{"sentence": "..."}`, `{"tokens": ["...", ...]}`, or a line of raw text. The reader's
     tokenizer splits text. Output:
 
-    * "tokens": each one's "word", whether it is "known" to the vocabulary, and its surprisal in
-      bits, -log2 p, given all words before it ("forward") and all after it ("backward"). An unknown
-      word's surprisal is that of the vocabulary's unknown word;
+    * "tokens": each token's "word", whether the vocabulary has it ("known"), and its surprisal in
+      bits, -log2 p, given all words before it ("forward") and after it ("backward"). An unknown
+      word has the surprisal of the vocabulary's unknown word;
     * "sentence_end" and "sentence_start": the surprisal of the sentence marks;
     * "next_words" and "previous_words": the most likely words after the last token and before the
       first one, each with its "word" and "probability", sentence marks included.
@@ -57,16 +57,8 @@ class ElmoLanguageModelPredictor(Predictor):
         self._num_words = num_words
 
     def load_line(self, line: str) -> JsonDict:
-        """Returns a line's contents: a JSON object if it begins with a brace, else raw text."""
-        line = line.lstrip("\ufeff")
-        if not line.lstrip().startswith("{"):
-            return {"sentence": line.rstrip("\r\n")}
-        try:
-            return json.loads(line)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"A line that begins with a brace must be a JSON object ({error}); found {line!r}"
-            ) from error
+        """Returns the JSON object of a line that begins with a brace, else its text."""
+        return parse_line(line)
 
     def predict_instance(self, instance: Instance) -> JsonDict:
         """Returns the prediction for one instance."""
@@ -96,14 +88,7 @@ class ElmoLanguageModelPredictor(Predictor):
         ]
 
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
-        sentence, tokens = json_dict.get("sentence"), json_dict.get("tokens")
-        is_list = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
-        if isinstance(sentence, str) == is_list:
-            raise ConfigurationError(
-                'An input must have either a "sentence", a string, or "tokens", a list of strings; '
-                f"found {json_dict!r}"
-            )
-        return self._dataset_reader.text_to_instance(sentence if tokens is None else tokens)
+        return self._dataset_reader.text_to_instance(text_of(json_dict))
 
     def _tokens(self, instance: Instance, surprisals: torch.Tensor) -> JsonDict:
         # the words, then the sentence's end

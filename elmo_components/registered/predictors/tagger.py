@@ -18,7 +18,7 @@ __all__ = ["ElmoTaggerPredictor"]
 @Predictor.register("elmo_tagger")
 class ElmoTaggerPredictor(TextPredictor):
     """
-    Tags raw text with any model that gives one tag a token, such as "crf_tagger".
+    Tags raw text with any model that predicts one tag a token, such as "crf_tagger".
 
     Input: `{"sentence": "..."}`, `{"tokens": ["...", ...]}`, or a line of raw text. Output:
     "words", "tags", and where the tags encode spans "entities": each one's "type", "text", and
@@ -32,7 +32,7 @@ class ElmoTaggerPredictor(TextPredictor):
     language : `Optional[str]`
         See `TextPredictor`.
     label_encoding : `Optional[str]`
-        How tags encode spans: "BIO", "BIOUL", "BMES" or "IOB1"; `None` for the model's.
+        The tags' encoding of spans: "BIO", "BIOUL", "BMES" or "IOB1"; `None` for the model's.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class ElmoTaggerPredictor(TextPredictor):
         self, instance: Instance, outputs: dict[str, Any]
     ) -> list[Instance]:
         """
-        Returns an instance with each predicted entity's tags, and "O" for the other tokens, of
-        which the loss is not computed; or where tags encode no spans, one instance with all tags.
+        Returns an instance for each predicted entity, with its tags and "O" for other tokens, which
+        have no loss. If tags do not encode spans, returns one instance with all tags.
         """
         tags = list(outputs["tags"])
         if self._label_encoding is None:
@@ -97,7 +97,7 @@ class ElmoTaggerPredictor(TextPredictor):
 
 
 def _places(tokens: list[Token], sentence: str) -> list[tuple[Optional[int], Optional[int]]]:
-    """Returns where each token begins and ends in its sentence; `None` where it is not in it."""
+    """Returns each token's start and end in its sentence; `None` if the sentence lacks it."""
     places: list[tuple[Optional[int], Optional[int]]] = []
     position = 0
     for token in tokens:

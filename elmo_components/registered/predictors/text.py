@@ -1,7 +1,7 @@
 """What `Predictor`s of raw text share."""
 
 import json
-from typing import Optional, cast
+from typing import Optional, Union, cast
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, sanitize
@@ -12,7 +12,7 @@ from allennlp.predictors import Predictor
 
 from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
 
-__all__ = ["BYTE_ORDER_MARK", "TextPredictor", "word_starts"]
+__all__ = ["BYTE_ORDER_MARK", "TextPredictor", "parse_line", "text_of", "word_starts"]
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -24,11 +24,11 @@ class TextPredictor(Predictor):
     # Parameters
 
     language : `Optional[str]`
-        spaCy's code of the language whose rules split a sentence into tokens. `None` for the
-        dataset reader's `tokenizer`, or English where it has none.
+        spaCy's code of the language, whose rules split a sentence into tokens. `None` for the
+        dataset reader's `tokenizer`, or English if it has none.
     """
 
-    # the name of the instances' text
+    # the instances' field of tokens
     text_field = "tokens"
 
     def __init__(
@@ -42,15 +42,7 @@ class TextPredictor(Predictor):
 
     def load_line(self, line: str) -> JsonDict:
         """Returns the JSON object of a line that begins with a brace, else its text."""
-        line = line.removeprefix(BYTE_ORDER_MARK)
-        if not line.lstrip().startswith("{"):
-            return {"sentence": line.rstrip("\r\n")}
-        try:
-            return json.loads(line)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"A line that begins with a brace must be a JSON object: {error}; found {line!r}"
-            ) from error
+        return parse_line(line)
 
     def predict(self, sentence: str) -> JsonDict:
         """Returns the prediction for one sentence of raw text."""
@@ -76,7 +68,7 @@ class TextPredictor(Predictor):
     def _predict(self, instances: list[Instance], sentences: list[Optional[str]]) -> list[JsonDict]:
         for instance in instances:
             self._dataset_reader.apply_token_indexers(instance)
-        # models fail on instances without tokens
+        # models cannot take instances without tokens
         filled = [instance for instance in instances if self._words(instance)]
         outputs = iter(self._model.forward_on_instances(filled) if filled else [])
         return [
@@ -96,20 +88,38 @@ class TextPredictor(Predictor):
         raise NotImplementedError
 
     def _tokens(self, inputs: JsonDict) -> list[Token]:
-        """Returns the tokens of an input, with their positions where the tokenizer tells them."""
-        sentence, tokens = inputs.get("sentence"), inputs.get("tokens")
-        if isinstance(sentence, str) and tokens is None:
-            return self._tokenizer.tokenize(sentence)
-        if (
-            sentence is None
-            and isinstance(tokens, list)
-            and all(isinstance(token, str) for token in tokens)
-        ):
-            return [Token(token, idx=start) for token, start in zip(tokens, word_starts(tokens))]
+        """Returns the tokens of an input, with their positions if the tokenizer sets them."""
+        text = text_of(inputs)
+        if isinstance(text, str):
+            return self._tokenizer.tokenize(text)
+        return [Token(word, idx=start) for word, start in zip(text, word_starts(text))]
+
+
+def parse_line(line: str) -> JsonDict:
+    """Returns the JSON object of a line that begins with a brace, else its text."""
+    line = line.removeprefix(BYTE_ORDER_MARK)
+    if not line.lstrip().startswith("{"):
+        return {"sentence": line.rstrip("\r\n")}
+    try:
+        return json.loads(line)
+    except ValueError as error:
         raise ConfigurationError(
-            'An input must have either a "sentence", a string, or "tokens", a list of strings; '
-            f"found {inputs!r}"
-        )
+            f"A line that begins with a brace must be a JSON object: {error}; found {line!r}"
+        ) from error
+
+
+def text_of(inputs: JsonDict) -> Union[str, list[str]]:
+    """Returns the "sentence" or the "tokens" of an input."""
+    sentence, tokens = inputs.get("sentence"), inputs.get("tokens")
+    if isinstance(sentence, str) and tokens is None:
+        return sentence
+    is_list = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+    if sentence is None and tokens is not None and is_list:
+        return tokens
+    raise ConfigurationError(
+        'An input must have either a "sentence", a string, or "tokens", a list of strings; '
+        f"found {inputs!r}"
+    )
 
 
 def word_starts(words: list[str]) -> list[int]:

@@ -15,9 +15,10 @@ __all__ = ["ElmoLstmEncoder"]
 @Seq2SeqEncoder.register("elmo_lstm")
 class ElmoLstmEncoder(Seq2SeqEncoder):
     """
-    Stacked LSTMs with projection and clipping, in two directions that do not see each other: so it
-    can be the contextualizer of a bidirectional language model, and the encoder of any other
-    model. It keeps no state between calls.
+    Stacked LSTMs with projection and clipping, in two independent directions.
+
+    It can be the encoder of any model and the contextualizer of a bidirectional language model,
+    since neither direction sees the other. It has no state between calls.
 
     Registered as a `Seq2SeqEncoder` with name "elmo_lstm".
 
@@ -26,23 +27,23 @@ class ElmoLstmEncoder(Seq2SeqEncoder):
     input_size : `int`
         The size of an input vector.
     hidden_size : `int`
-        The size of one direction's output; the encoder's is twice that.
+        The output size of one direction; the encoder's is twice that.
     cell_size : `Optional[int]`
-        The size of the memory cell; `None` for `hidden_size`, with which there is no projection.
+        The size of the memory cell; `None` for `hidden_size`, without a projection.
     num_layers : `int`
         1 or more.
     cell_clip, projection_clip : `Optional[float]`
-        The memory cell, and the projected output, are held within plus and minus this value;
-        `None` leaves them free. Published models have 3.
+        Clips the memory cell and the projected output to [-value, value]; `None` for no clipping.
+        Published models have 3.
     skip_connections : `bool`
         Whether each layer but the first adds its input to its output.
     recurrent_dropout : `float`
         See `ElmoLstm`.
     recompute_gates : `bool`
-        Whether training spares memory at the cost of time. See `ElmoLstm`.
+        Whether training saves memory at the cost of time. See `ElmoLstm`.
     return_all_layers : `bool`
-        Whether a list of all layers' outputs is returned and not the last one's alone, as
-        allennlp-models' `bidirectional_lm_token_embedder` wants it.
+        Whether to return a list of all layers' outputs, which allennlp-models'
+        `bidirectional_lm_token_embedder` needs, instead of the last layer's output.
     """
 
     def __init__(
@@ -101,13 +102,13 @@ class ElmoLstmEncoder(Seq2SeqEncoder):
         inputs : `torch.Tensor`
             (batch, time, input_size)
         mask : `Optional[torch.BoolTensor]`
-            (batch, time), true for each sentence's tokens, then false; `None` for all true.
+            (batch, time): true for tokens, then false for padding; `None` for no padding.
 
         # Returns
 
         `Union[torch.Tensor, List[torch.Tensor]]`
-            (batch, time, 2 * hidden_size), 0 where masked; with `return_all_layers` one for each
-            layer, lowest first.
+            (batch, time, 2 * hidden_size), 0 where masked; with `return_all_layers` one a layer,
+            lowest first.
         """
         everything = inputs.new_ones(inputs.shape[:2], dtype=torch.bool)
         # (num_layers, batch, time, 2 * hidden_size)

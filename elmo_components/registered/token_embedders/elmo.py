@@ -93,11 +93,11 @@ class ElmoEmbedder(TokenEmbedder):
 
     # Raises
 
-    `ConfigurationError` for an architecture that cannot be, or settings that exclude each other;
-    `CheckpointError` for weights that cannot be read or are of another architecture.
+    `ConfigurationError` for an invalid architecture or settings that exclude each other;
+    `CheckpointError` for weights that cannot be read or have another architecture.
     """
 
-    # how many differently weighted means are joined to a token's vector
+    # the number of weighted means that a token's vector concatenates
     num_mixes = 1
 
     def __init__(
@@ -180,7 +180,7 @@ class ElmoEmbedder(TokenEmbedder):
         if not self._is_spelling_known:
             self._is_spelling_known = check_spelling(elmo_tokens, self._elmo.config.char_cnn)
         if self.training:
-            # sentences come again in training only
+            # only training reads sentences again
             self._elmo.layer_cache = self._layer_cache
             if self._is_random:
                 logger.warning(

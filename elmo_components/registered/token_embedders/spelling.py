@@ -13,14 +13,14 @@ __all__ = ["check_spelling"]
 # Ids from 2 to 256 are bytes; by code points there are none, and 1 is an unknown character.
 FIRST_BYTE, LAST_BYTE = 2, 256
 END_WORD = 260
-# Above all ids of bytes.
+# Greater than all ids of bytes.
 BASE = 512
 
 
 def check_spelling(ids: torch.Tensor, config: CharCnnConfig) -> bool:
     """
-    Returns whether ids show that the indexer has the architecture's alphabet. The published scheme
-    has none, so nothing has to be shown.
+    Returns whether ids show that the indexer has the architecture's alphabet. Returns true for the
+    published scheme, which has no alphabet.
 
     # Parameters
 

@@ -23,11 +23,11 @@ NAME = "elmo_for_two_places"
 @TokenEmbedder.register(NAME)
 class ElmoForTwoPlaces(ElmoEmbedder):
     """
-    Two differently weighted means of one biLM's layers, joined, for the encoder "around_encoder":
-    it reads the first and joins the second to its output (Peters et al. 2018, section 3.3).
+    Embeds tokens with two weighted means of one biLM's layers, concatenated.
 
-    With other token embedders, the type of the text field embedder must be "elmo_for_two_places"
-    too, which joins their vectors in the order that the encoder needs.
+    The encoder "around_encoder" reads the first and concatenates the second to its output (Peters
+    et al. 2018, section 3.3). With other token embedders, the text field embedder must have the
+    type "elmo_for_two_places" too: it concatenates vectors in the order that the encoder needs.
 
     Registered as a `TokenEmbedder` with name "elmo_for_two_places".
 
@@ -42,8 +42,10 @@ class ElmoForTwoPlaces(ElmoEmbedder):
 @TextFieldEmbedder.register(NAME)
 class TwoPlacesTextFieldEmbedder(BasicTextFieldEmbedder):
     """
-    A "basic" text field embedder whose `ElmoForTwoPlaces` is last, whatever its key: the vectors of
-    the other embedders and ELMo's first mean are the encoder's input, and its second mean is not.
+    A "basic" text field embedder that puts `ElmoForTwoPlaces` last, whatever its key.
+
+    So the other embedders' vectors and ELMo's first mean are the encoder's input, and ELMo's second
+    mean is not.
 
     Registered as a `TextFieldEmbedder` with name "elmo_for_two_places".
 
@@ -67,9 +69,9 @@ class TwoPlacesTextFieldEmbedder(BasicTextFieldEmbedder):
 @TextFieldEmbedder.register("basic", exist_ok=True)
 class BasicWithoutTwoPlaces(BasicTextFieldEmbedder):
     """
-    AllenNLP's "basic" text field embedder, which refuses an `ElmoForTwoPlaces` that is not the last
-    by its key: half of its second mean would be the encoder's input, and other embedders' vectors
-    would not.
+    AllenNLP's "basic" text field embedder, which raises if `ElmoForTwoPlaces` is not last by key.
+
+    Otherwise the encoder would read a part of the second mean instead of other embedders' vectors.
 
     Registered as a `TextFieldEmbedder` with name "basic", in place of AllenNLP's.
 
@@ -98,8 +100,7 @@ def _keys_of_two_places(token_embedders: dict[str, TokenEmbedder]) -> list[str]:
 @Seq2SeqEncoder.register("around_encoder")
 class AroundEncoder(Seq2SeqEncoder):
     """
-    An encoder that does not read the last part of each vector, which is joined to its output:
-    [x; y] becomes [encoder(x); y].
+    Encodes the first part of each vector and copies the last part: [x; y] to [encoder(x); y].
 
     Registered as a `Seq2SeqEncoder` with name "around_encoder".
 
@@ -112,7 +113,7 @@ class AroundEncoder(Seq2SeqEncoder):
 
     # Raises
 
-    `ConfigurationError` where `input_size` leaves no last part.
+    `ConfigurationError` if `input_size` leaves no last part.
     """
 
     def __init__(self, encoder: Seq2SeqEncoder, input_size: int) -> None:

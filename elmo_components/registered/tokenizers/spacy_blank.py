@@ -12,9 +12,9 @@ __all__ = ["JoinedTokenizer", "SpacyBlankTokenizer", "join_tokens"]
 # spaCy takes no lone surrogate, such as Python's for a byte of standard input that is not UTF-8.
 SURROGATE = re.compile("[\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
-# What a token begins with that follows the one before without a space. OpenNMT has it so, too.
+# The first character of a token that follows the last one without a space, as in OpenNMT.
 JOINER = "\uffed"
-# What stands for a joiner of the text itself, which looks the same and is as rare.
+# Replaces a joiner in the text itself: it looks the same and is as rare.
 SQUARE = "\u25a0"
 
 

@@ -1,19 +1,24 @@
 """A `DatasetReader` of sentence pairs, for translation."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import zip_longest
-from typing import Optional, Union, cast
+from typing import Any, Optional, cast
 from zlib import crc32
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path, open_compressed
 from allennlp.common.util import END_SYMBOL, START_SYMBOL
 from allennlp.data import DatasetReader, Instance, Token, TokenIndexer, Tokenizer
 from allennlp.data.fields import Field, MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.registered.dataset_readers.sharding import shard
+from elmo_components.registered.dataset_readers.text import (
+    Text,
+    as_tokens,
+    check_encoding,
+    numbered_lines,
+    pick_columns,
+)
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 
 __all__ = ["ParallelReader"]
@@ -57,13 +62,15 @@ class ParallelReader(DatasetReader):
         for 90% of the pairs, "pairs.txt#dev" and "pairs.txt#test" for 5% each. Pairs with the same
         text in this column, but for casing, spaces and punctuation, are in the same part. `None`
         for paths without "#".
-    max_instances : `Optional[int]`
-        See `DatasetReader`.
+    encoding : `str`
+        Python's name of the files' encoding.
+    **kwargs
+        See `DatasetReader`: `max_instances`.
 
     # Raises
 
     `ConfigurationError` for a row without the columns, parallel files of different lengths, an
-    unknown part, or a file without pairs.
+    unknown part, a file without pairs, or bytes of another encoding.
     """
 
     def __init__(
@@ -76,13 +83,13 @@ class ParallelReader(DatasetReader):
         source_column: int = 0,
         target_column: int = 1,
         split_column: Optional[int] = None,
-        max_instances: Optional[int] = None,
+        encoding: str = "utf-8",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            max_instances=max_instances,
-            manual_distributed_sharding=True,
-            manual_multiprocess_sharding=True,
+            manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
         )
+        check_encoding(encoding)
         self.source_tokenizer = source_tokenizer or SpacyBlankTokenizer()
         self._target_tokenizer = target_tokenizer or JoinedTokenizer()
         self._source_token_indexers = source_token_indexers or {
@@ -95,13 +102,13 @@ class ParallelReader(DatasetReader):
         self._source_column = source_column
         self._target_column = target_column
         self._split_column = split_column
+        self._encoding = encoding
 
-    def text_to_instance(
-        self, source: Union[str, list[Token]], target: Optional[str] = None
-    ) -> Instance:
-        """Returns an instance of a sentence, as text or tokens, and its translation."""
-        tokens = self.source_tokenizer.tokenize(source) if isinstance(source, str) else source
-        fields: dict[str, Field] = {"source_tokens": TextField(tokens)}
+    def text_to_instance(self, source: Text, target: Optional[str] = None) -> Instance:
+        """Returns an instance of a sentence (text, words or tokens) and its translation."""
+        fields: dict[str, Field] = {
+            "source_tokens": TextField(as_tokens(source, self.source_tokenizer))
+        }
         if target is not None:
             fields["target_tokens"] = TextField(
                 [Token(START_SYMBOL), *self._target_tokenizer.tokenize(target), Token(END_SYMBOL)]
@@ -110,7 +117,7 @@ class ParallelReader(DatasetReader):
         return Instance(fields)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        """Gives an instance from another process the indexers."""
+        """Sets the instance's token indexers."""
         cast(TextField, instance["source_tokens"]).token_indexers = self._source_token_indexers
         if "target_tokens" in instance:
             cast(TextField, instance["target_tokens"]).token_indexers = self._target_token_indexers
@@ -126,13 +133,9 @@ class ParallelReader(DatasetReader):
             columns.append(self._split_column)
         found = False
         for number, row in enumerate(self._rows(path), start=1):
-            if len(row) <= max(columns):
-                raise ConfigurationError(
-                    f"{path}, line {number}: there is no column {max(columns)}, counted from 0; "
-                    f"found {row!r}"
-                )
-            source, target = row[self._source_column].strip(), row[self._target_column].strip()
-            if part is not None and _share(row[self._split_column or 0]) not in SHARES[part]:
+            picked = pick_columns(row, columns, f"{path}, line {number}")
+            source, target = picked[0].strip(), picked[1].strip()
+            if part is not None and _share(picked[-1]) not in SHARES[part]:
                 continue
             if source and target:
                 found = True
@@ -142,24 +145,17 @@ class ParallelReader(DatasetReader):
 
     def _rows(self, path: str) -> Iterator[list[str]]:
         if self._suffixes is None:
-            with open_compressed(cached_path(path), encoding="utf-8-sig") as lines:
-                for line in lines:
-                    yield line.rstrip("\r\n").split("\t")
+            for _, line in numbered_lines(path, self._encoding):
+                yield line.rstrip("\r\n").split("\t")
             return
-        with ExitStack() as stack:
-            files = [
-                stack.enter_context(
-                    open_compressed(cached_path(path + suffix), encoding="utf-8-sig")
+        files = [numbered_lines(path + suffix, self._encoding) for suffix in self._suffixes]
+        for number, row in enumerate(zip_longest(*files), start=1):
+            if None in row:
+                raise ConfigurationError(
+                    f"The files {path} with {' and '.join(self._suffixes)} must have the same "
+                    f"number of lines; one ends before line {number}"
                 )
-                for suffix in self._suffixes
-            ]
-            for number, row in enumerate(zip_longest(*files), start=1):
-                if None in row:
-                    raise ConfigurationError(
-                        f"The files {path} with {' and '.join(self._suffixes)} must have the same "
-                        f"number of lines; one ends before line {number}"
-                    )
-                yield [line.rstrip("\r\n") for line in row]
+            yield [line.rstrip("\r\n") for _, line in row]
 
     def _path_and_part(self, path: str) -> tuple[str, Optional[str]]:
         if self._split_column is None or "#" not in path:

@@ -92,7 +92,9 @@ def test_columns_are_separated_by_spaces_and_tabs_alone(tmp_path: Path) -> None:
 
 
 def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="tag in column 3; found"):
+    with pytest.raises(
+        ConfigurationError, match="there must be columns 0 and 3, counted from 0; found"
+    ):
         read(write(tmp_path / "a.conll", "a O\n"), tag_column=3)
 
 

@@ -292,7 +292,7 @@ def test_streams_refuse_several_workers(corpus: str, vocab: Vocabulary) -> None:
         ({"shufle_seed": 1}, "shufle_seed"),
         (
             {"packing": "streams", "num_streams": 1, "unroll_steps": 2, "teacher_indexer": {}},
-            'teacher_indexer must not be given for packing "streams"',
+            'teacher_indexer needs whole sentences. Set packing to "sentences"',
         ),
     ],
 )

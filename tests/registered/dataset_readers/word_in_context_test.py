@@ -59,7 +59,7 @@ def test_the_encoding_of_a_file_is_read_and_a_wrong_one_named(tmp_path: Path) ->
     ("text", "gold", "message"),
     [
         ("", None, "has no pair of sentences"),
-        (LINE, None, "has no labels: they must be its sixth column, or in a file next to it"),
+        (LINE, None, "has no labels. Put them in a sixth column, or in a file"),
         (LINE, "T\nF\n", "a label for each line of .*: 1; found 2"),
         (LINE, "yes\n", "line 1: the label must be T or F; found 'yes'"),
         (
@@ -67,7 +67,11 @@ def test_the_encoding_of_a_file_is_read_and_a_wrong_one_named(tmp_path: Path) ->
             None,
             "line 1: a line must have a word, .* or in none, a label; found",
         ),
-        (LINE.replace("2-2", "2-9"), "T\n", "line 1: second_index must be less than 5"),
+        (
+            LINE.replace("2-2", "2-9"),
+            "T\n",
+            "line 1: second_index must be at least 0 and less than 5",
+        ),
         (LINE.replace("2-2", "2"), "T\n", 'line 1: the positions must be two numbers as in "2-3"'),
         ("a\tb\n", "T\n", "line 1: a line must have a word, its part of speech"),
     ],

@@ -1,6 +1,7 @@
 """Tests of the model elmo_language_model, its softmaxes and its perplexity."""
 
 import copy
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from allennlp.models import Model
 from allennlp.models.archival import load_archive
 from allennlp.nn.util import move_to_device
 
+from elmo_components.checkpoints.architectures import ARCHITECTURES
+from elmo_components.config import ElmoConfig
 from elmo_components.pretraining.softmax import (
     AdaptiveSoftmax,
     FullSoftmax,
@@ -334,6 +337,20 @@ def test_a_model_from_an_archive_has_the_perplexity_that_training_found(
     metrics = Params.from_file(str(folder / "metrics.json")).as_dict(quiet=True)
     for name in ("perplexity", "known_words_perplexity", "unknown_words"):
         assert found[name] == pytest.approx(metrics[f"best_validation_{name}"], rel=1e-6)
+
+
+def test_an_architecture_may_be_a_name_or_a_file(vocab: Vocabulary, tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps(ARCHITECTURE), encoding="utf-8")
+    own = copy.deepcopy(vocab)
+    model = make(own, architecture=str(file))
+    assert model.language_model.bilm.config == ElmoConfig.from_options(ARCHITECTURE)
+    # an archive's vocabulary stores the numbers, so that it does not need the file
+    file.unlink()
+    assert make(own, architecture=str(file)).to_checkpoint().config == model.to_checkpoint().config
+    assert make(vocab, architecture="english").to_checkpoint().config == ARCHITECTURES["english"]
+    with pytest.raises(ConfigurationError, match=r"must be one of english, .* found 'englsh'"):
+        make(vocab, architecture="englsh")
 
 
 def test_a_batch_of_another_size_than_the_streams_is_an_error(

@@ -73,6 +73,7 @@ def test_a_batch_equals_its_sentences_and_empty_ones_have_no_tags(tagger: Predic
     together = tagger.predict_batch_json(inputs)
     assert together == [tagger.predict_json(one) for one in inputs]
     assert together[1] == together[4] == {"words": [], "tags": [], "entities": []}
+    assert tagger.predict_batch_json(inputs[1:3]) == together[1:3]
 
 
 def test_instances_of_a_reader_are_tagged_too(tagger: Predictor, tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_it_keeps_no_state_unless_asked_to(config: dict) -> None:
     torch.testing.assert_close(stateful(IDS), first)
 
 
+def test_a_batch_of_empty_texts_has_no_vectors(config: dict) -> None:
+    for requires_grad in (False, True):
+        embedder = make(config, requires_grad=requires_grad, projection_dim=5)
+        assert embedder(torch.zeros(2, 0, 50, dtype=torch.int64)).shape == (2, 0, 5)
+        assert embedder.train()(torch.zeros(2, 0, 50, dtype=torch.int64)).shape == (2, 0, 5)
+
+
 def test_an_unknown_key_is_an_error(config: dict) -> None:
     with pytest.raises(ConfigurationError, match="options_file"):
         make(config, options_file="options.json")

@@ -97,10 +97,10 @@ def test_a_path_without_a_part_is_the_whole_file(pairs: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "path", "settings", "message"),
     [
-        ("one\n", "", {}, r"line 1: there is no column 1.*found \['one'\]"),
-        ("one\ttwo\n", "", {"split_column": 2}, "no column 2"),
+        ("one\n", "", {}, r"line 1: there must be columns 0 and 1.*found \['one'\]"),
+        ("one\ttwo\n", "", {"split_column": 2}, "columns 0 and 1 and 2"),
         ("one\ttwo\n", "#valid", {"split_column": 0}, "found 'valid'"),
-        ("\n", "", {}, "column 1"),
+        ("\n", "", {}, "columns 0 and 1"),
         (" \t \n", "", {}, "has no pair"),
         ("", "", {}, "has no pair"),
     ],
@@ -131,3 +131,15 @@ def test_the_sides_have_vocabularies_of_their_own(fixtures: Path) -> None:
     assert "goat" in english and "goat" not in dutch
     assert "geit" in dutch and "geit" not in english
     assert "@start@" in dutch and "@start@" not in english
+
+
+def test_files_may_have_another_encoding_and_sentences_may_be_words(tmp_path: Path) -> None:
+    (tmp_path / "dev.en").write_text("Eyes.\n", encoding="latin-1")
+    (tmp_path / "dev.de").write_text("Äuglein.\n", encoding="latin-1")
+    settings = {"suffixes": [".en", ".de"], "max_instances": 1}
+    assert texts(read(tmp_path / "dev", encoding="latin-1", **settings)) == [("Eyes .", "Äuglein.")]
+    with pytest.raises(ConfigurationError, match=r"dev\.de, line 1: the text is not utf-8"):
+        read(tmp_path / "dev", **settings)
+    reader = DatasetReader.from_params(Params({"type": "elmo_parallel"}))
+    words = reader.text_to_instance(["don't", "x."])["source_tokens"]
+    assert [token.text for token in words] == ["don't", "x."]
