@@ -32,10 +32,11 @@ def table(results: dict[str, Any]) -> str:
             )
     lines += [
         "",
-        f"Medians, in turns, in one process: {results['machine']}, {results['threads']} threads, "
-        f"torch {results['torch']}, {results['date']}. The limit is what this machine's peaks "
-        f"allow, as measured beside: {peaks['float32']}, {peaks['bfloat16']} and {peaks['int8']} "
-        f"GFLOP/s in float32, bfloat16 and int8, {peaks['memory']} GB/s.",
+        f"Medians of alternating runs in one process: {results['machine']}, "
+        f"{results['threads']} threads, torch {results['torch']}, {results['date']}. The limit "
+        f"follows from this machine's peaks, measured in the same run: {peaks['float32']}, "
+        f"{peaks['bfloat16']} and {peaks['int8']} GFLOP/s in float32, bfloat16 and int8, "
+        f"{peaks['memory']} GB/s.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ LEVELS = [
     {"pretraining"},
     {"embedding"},
     {"elmo", "inspection"},
-    {"commands", "integrations"},
+    {"commands"},
     # allennlp may be imported from here on only
     {"registered"},
 ]

@@ -89,7 +89,6 @@ class LanguageModel(nn.Module):
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
         # (2, batch, time, hidden_size)
         vectors = self.bilm.char_cnn(character_ids)
-        vectors = vectors.to(self.bilm.char_cnn.character_embedding.weight.dtype)
         layers, state = self.bilm.lstm.directions(
             vectors, lengths, state, input_dropout=self.dropout
         )
@@ -100,7 +99,7 @@ class LanguageModel(nn.Module):
         # (2, batch, time)
         token_losses = torch.zeros_like(targets, dtype=losses.dtype)
         token_losses[:, mask] = losses.view_as(words)
-        return Prediction(loss, token_losses, state, [vectors, *layers])
+        return Prediction(loss, token_losses, state, [vectors.to(layers[0].dtype), *layers])
 
     def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
         """

@@ -251,7 +251,7 @@ class ElmoLanguageModel(Model):
             return torch.stack([part.sum() for part in self.distillation.parameters()]).sum() * 0.0
         losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
         loss = losses.sum() / _per_process(torch.tensor(len(losses), device=losses.device))
-        self._teacher_loss_mean(float(loss))
+        self._teacher_loss_mean(float(loss.detach()))
         return weight * loss
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:

@@ -94,7 +94,7 @@ def test_a_tied_softmax_reads_words_by_the_alphabet(trained: Path) -> None:
     alphabet = model.language_model.bilm.config.char_cnn.alphabet
     words = model.vocab.get_index_to_token_vocabulary("vocab")
     expected = CharacterMapper(alphabet=alphabet).batch_ids([[words[n] for n in range(len(words))]])
-    ids = model.get_buffer("language_model.softmax.output.character_ids")
+    ids = model.language_model.softmax.output.character_ids
     assert torch.equal(ids, expected[0])
 
 
