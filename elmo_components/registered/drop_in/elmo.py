@@ -75,14 +75,15 @@ class DropInElmo(Elmo):
             # AllenNLP accepts a module only without files
             files = (None, None)
         super().__init__(
-            *files,
+            files[0],
+            files[1],
             num_output_representations,
             do_layer_norm=do_layer_norm,
             dropout=dropout,
             vocab_to_cache=vocab_to_cache,  # type: ignore[arg-type]
             keep_sentence_boundaries=keep_sentence_boundaries,
             scalar_mix_parameters=scalar_mix_parameters,  # type: ignore[arg-type]
-            module=module,  # type: ignore[arg-type]
+            module=module,
         )
 
     def forward(
