@@ -1,6 +1,4 @@
-"""
-The recurrence: one interface to all backends, and the choice between them.
-"""
+"""The recurrence: one interface to all backends, and the choice between them."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The backend for CPUs, from torch's own operators: it needs no compiler."""
+"""The backend for CPUs. It uses torch's operators and needs no compiler."""
 
 from typing import Optional
 
@@ -13,7 +13,7 @@ __all__ = ["projected_lstm", "unsupported"]
 
 
 def unsupported(call: LstmCall) -> Optional[str]:
-    """Returns why this backend cannot take a call, or `None`."""
+    """Returns why this backend cannot compute a call, or `None`."""
     tensors = [call.inputs, *call.state, *(part for weight in call.weights for part in weight)]
     for tensor in tensors:
         if tensor is not None and tensor.device.type != "cpu":
@@ -25,7 +25,7 @@ def unsupported(call: LstmCall) -> Optional[str]:
     if call.dropout is not None and call.dropout.requires_grad:
         return "it has no gradient with respect to the dropout mask"
     if torch.jit.is_tracing():
-        return "it works in place, which cannot be traced"
+        return "its in-place operations cannot be traced"
     return None
 
 

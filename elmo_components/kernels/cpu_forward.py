@@ -1,9 +1,9 @@
 """
-The projected LSTM on a CPU, forward.
+The forward pass of the projected LSTM on a CPU.
 
-The input products of a block of steps are one product. A step is one product with the recurrent
-weights, one with the projections, and element-wise work in place, for the sentences that have not
-ended.
+The inputs of a block of steps are multiplied at once. Each step has one product with the recurrent
+weights, one with the projections, and element-wise operations in place. It computes only the
+sentences that have not ended.
 """
 
 from typing import NamedTuple, Optional
@@ -18,25 +18,25 @@ from elmo_components.kernels.steps import Steps
 
 __all__ = ["SavedForBackward", "block_rows", "run"]
 
-# Bytes of the input gates that are computed at once: enough rows for a product at full speed, and
-# below 32 MB, from which glibc returns memory to the system at each free.
+# Bytes of the input gates of a block: enough rows for a product at full speed, but below 32 MB,
+# where glibc starts to return memory to the system at each free.
 BLOCK = 16 << 20
 
 
 class SavedForBackward(NamedTuple):
-    """What the backward pass needs of every step, in row order."""
+    """The tensors that the backward pass needs, in row order."""
 
     # (directions, rows, input_size)
     inputs: torch.Tensor
-    # (directions, batch, hidden_size), (directions, batch, cell_size): at the start
+    # (directions, batch, hidden_size), (directions, batch, cell_size): the initial state
     hidden: torch.Tensor
     cell: torch.Tensor
-    # (directions, rows of a block, 4 * cell_size) for each block, after the non-linearities; empty
-    # where the backward pass recomputes them
+    # (directions, rows of a block, 4 * cell_size) for each block, after the activation functions;
+    # empty if the backward pass recomputes them
     gates: list[torch.Tensor]
     # (directions, rows, cell_size)
     cells: torch.Tensor
-    # (directions, rows, hidden_size): without and with dropout
+    # (directions, rows, hidden_size): before and after dropout
     projected: torch.Tensor
     outputs: torch.Tensor
 
@@ -71,7 +71,7 @@ def run(
     save_gates = save and not call.recompute_gates
     hidden, cell = start, _Cell(cells, 0)
     for block in steps.blocks(block_rows(cells)):
-        # (directions, rows of the block, 4 * cell_size) in one or several tensors
+        # (directions, rows of the block, 4 * cell_size), in one or several tensors
         input_gates = products.input(inputs[:, block.rows], [bias])
         row = block.rows.start
         for count, output, *step_gates in zip(
@@ -82,7 +82,7 @@ def run(
             if cell.count != count:
                 hidden, cell = hidden[:, :count], _Cell(cells, count)
             gates = products.recurrent(hidden, step_gates)
-            # in training the gates are one tensor
+            # step_gates is one tensor in training
             activated = cell.step(gates, call.cell_clip, step_gates[0] if save_gates else None)
             _project(activated, products.projection, call.projection_clip, output)
             if saved is not None:
@@ -99,7 +99,7 @@ def run(
 
 
 def block_rows(cells: torch.Tensor) -> int:
-    """Returns the number of rows whose gates are computed at once."""
+    """Returns the number of rows in a block."""
     return BLOCK // (cells.size(0) * 4 * cells.size(-1) * cells.element_size())
 
 
@@ -118,7 +118,7 @@ def _products(call: LstmCall, precision: str, *, packed: Optional[PackedWeights]
 
 
 class _Cell:
-    """The cells of the first `count` rows."""
+    """The cell states of the first `count` rows."""
 
     def __init__(self, cells: torch.Tensor, count: int) -> None:
         self.count = count
@@ -135,12 +135,11 @@ class _Cell:
         # Parameters
 
         parts : `Outputs`
-            The gates before their non-linearities.
+            The gates before their activation functions.
         clip : `Optional[float]`
-            Of the cells.
+            The largest absolute value of a cell; `None` for no limit.
         save : `Optional[torch.Tensor]`
-            Where to write the gates after their non-linearities, (directions, count,
-            4 * cell_size); `None` for nowhere.
+            Output: the gates after their activation functions, (directions, count, 4 * cell_size).
         """
         sizes = [part.size(0) for part in parts]
         saved_parts = [None] * len(parts) if save is None else save.split(sizes)
@@ -156,7 +155,7 @@ class _Cell:
 
 
 def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Tensor]:
-    """Returns the four gates after their non-linearities, written to `out` or in place."""
+    """Applies the activation functions to the four gates, into `out` or in place."""
     # (directions, count, cell_size), each
     i, f, g, o = gates.chunk(4, dim=-1)
     # (directions, count, 2 * cell_size)

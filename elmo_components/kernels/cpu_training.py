@@ -1,8 +1,8 @@
 """
 The projected LSTM on a CPU with gradients: a layer is one autograd function.
 
-The backward loop over time computes only what the previous step depends on. The gradients of
-weights and inputs are each one product over all steps of a block.
+The backward loop over time computes only the gradients of gates and states. The gradients of
+weights and inputs are one product each for a block of steps.
 """
 
 from typing import Any, Optional
@@ -38,7 +38,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple:
         outputs, state, ctx.saved = run(call, precision, save=True)
         ctx.save_for_backward(call.dropout, *tensors[3:])
-        # not the call itself, which would keep its tensors in memory
+        # the call itself would keep its tensors in memory
         ctx.lengths, ctx.shape = call.lengths, call.inputs.shape
         ctx.cell_clip, ctx.projection_clip = call.cell_clip, call.projection_clip
         # the type of the products
@@ -73,8 +73,8 @@ class _Backward:
         self._bias = torch.stack(weights[2::4])
         self._projection = None if weights[3] is None else torch.stack(weights[3::4]).to(ctx.dtype)
         self._bfloat16 = ctx.dtype == torch.bfloat16
-        # (directions, rows, input_size + hidden_size): what the gates are a product with
-        self._read = torch.cat(
+        # (directions, rows, input_size + hidden_size): the factors of the gates' weights
+        self._gate_inputs = torch.cat(
             [
                 self._saved.inputs,
                 self._steps.previous_rows(self._saved.hidden, self._saved.outputs),
@@ -82,25 +82,27 @@ class _Backward:
             dim=-1,
         )
         if self._bfloat16:
-            # a block's rows are rounded up, and may reach past the last row
-            self._read = nn.functional.pad(self._read.to(ctx.dtype), (0, 0, 0, ROW_STEP))
+            # rounding up a block's number of rows may exceed the number of rows
+            self._gate_inputs = nn.functional.pad(
+                self._gate_inputs.to(ctx.dtype), (0, 0, 0, ROW_STEP)
+            )
 
     def run(self, outputs: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> None:
         """Backpropagates the gradients of the layer's outputs and of its final state."""
         steps, saved = self._steps, self._saved
         # (directions, rows, hidden_size): with respect to the projections before clipping
         self._grad_projected = steps.pack(outputs)
-        # (directions, rows, cell_size): what was projected
+        # (directions, rows, cell_size): o * tanh(c), the projection's input
         self._activated = torch.empty_like(saved.cells)
         # (directions, batch, ...): with respect to the state before the step, in row order
         self._grad_hidden, self._grad_cell = steps.sort(hidden), steps.sort(cell)
         self._grad_input = torch.empty_like(saved.inputs)
         # (directions, 4 * cell_size, input_size + hidden_size), (directions, 4 * cell_size)
         self._grad_gate_weights = saved.cells.new_zeros(
-            saved.cells.size(0), 4 * saved.cells.size(-1), self._read.size(-1)
+            saved.cells.size(0), 4 * saved.cells.size(-1), self._gate_inputs.size(-1)
         )
         self._grad_bias = self._grad_gate_weights.new_zeros(self._grad_gate_weights.shape[:2])
-        # a second pass, after retain_graph=True, finds none and computes them
+        # a second backward pass, after retain_graph=True, recomputes the gates
         block_gates = list(saved.gates)
         saved.gates.clear()
         step = len(steps.counts)
@@ -116,8 +118,8 @@ class _Backward:
                 grad_input = torch.bmm(factors, self._input)
                 self._grad_input[:, block.rows] = grad_input[:, : gates.size(1)]
             if any(self._needed[3:]):
-                read = self._read.narrow(1, block.rows.start, factors.size(1))
-                _add_product(self._grad_gate_weights, factors.transpose(1, 2), read)
+                gate_inputs = self._gate_inputs.narrow(1, block.rows.start, factors.size(1))
+                _add_product(self._grad_gate_weights, factors.transpose(1, 2), gate_inputs)
                 self._grad_bias += gates.sum(dim=1)
 
     def grad_inputs(self) -> tuple:
@@ -151,8 +153,8 @@ class _Backward:
         ]
 
     def _gates(self, rows: slice) -> torch.Tensor:
-        read = self._read[:, rows]
-        inputs, previous = read.split([self._input.size(-1), self._recurrent.size(-1)], dim=-1)
+        sizes = [self._input.size(-1), self._recurrent.size(-1)]
+        inputs, previous = self._gate_inputs[:, rows].split(sizes, dim=-1)
         # (directions, rows of the block, 4 * cell_size)
         gates = self._bias.unsqueeze(1) + torch.bmm(inputs, self._input.transpose(1, 2))
         _add_product(gates, previous, self._recurrent.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""torch's ways to multiply rows with a packed weight."""
+"""Products of rows with packed weights: one engine for each of torch's libraries."""
 
 import threading
 import warnings
@@ -23,7 +23,7 @@ __all__ = [
     "padded_bfloat16",
 ]
 
-# By how much the number of rows is rounded up at most for a training product in bfloat16.
+# The number of rows of a bfloat16 product in training is rounded up to a multiple of at most this.
 ROW_STEP = 128
 # linear_dynamic takes its scale from the largest and the smallest input. Each row is scaled to
 # [-1, 1] and gets these columns, so that the scale is the same for all rows. fbgemm is slow where
@@ -33,9 +33,8 @@ RANGE_COLUMNS = (1.0, -1.0, 0.0, 0.0)
 # One tensor (directions, rows, output_size), or one (1, rows, output_size) for each direction.
 Outputs = list[torch.Tensor]
 
-# (inputs, addend) to the products of inputs, (directions, rows, input_size), with the transposed
-# weights, plus `addend`: None, or outputs that may be overwritten and returned, or one bias
-# (directions, 1, output_size), which may not.
+# Multiplies inputs, (directions, rows, input_size), with the transposed weights and adds `addend`:
+# None; or outputs, which it may overwrite and return; or one bias (directions, 1, output_size).
 Engine = Callable[[torch.Tensor, Optional[Outputs]], Outputs]
 
 _quantized_engine_lock = threading.Lock()
@@ -60,7 +59,7 @@ def blas(weights: Sequence[torch.Tensor]) -> Engine:
 
 
 def blas_training(weights: Sequence[torch.Tensor]) -> Engine:
-    """As `blas`, for weights that soon change again: transposes only small ones."""
+    """As `blas`, for weights that change at each step: makes only small transposes contiguous."""
     # (directions, input_size, output_size)
     transposed = torch.stack(list(weights)).transpose(1, 2)
     if transposed.size(1) > transposed.size(2):
@@ -72,8 +71,8 @@ def onednn(weights: Sequence[torch.Tensor]) -> Engine:
     """
     float32 or bfloat16, as the weights are, with sums in float32.
 
-    It is private in torch. On AMD it is three times as fast as MKL in float32, and up to twice as
-    fast as an unpacked product in bfloat16.
+    It is private in torch. On AMD it is three times as fast as MKL in float32. In bfloat16 it is up
+    to twice as fast as an unpacked product.
     """
     dtype = weights[0].dtype
     packed = [torch.ops.mkldnn._reorder_linear_weight(weight.clone(), None) for weight in weights]
@@ -101,7 +100,7 @@ def onednn(weights: Sequence[torch.Tensor]) -> Engine:
 
 
 def bfloat16_training(weights: Sequence[torch.Tensor]) -> Engine:
-    """bfloat16 with sums in float32, for float32 weights that soon change again."""
+    """bfloat16 with sums in float32, for float32 weights that change at each step."""
     # (directions, input_size, output_size)
     transposed = torch.stack([weight.bfloat16() for weight in weights]).transpose(1, 2)
 
@@ -120,7 +119,7 @@ def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
     A row's products do not depend on the other rows.
     """
     packed = [_quantize(weight) for weight in weights]
-    # without VNNI pairs of products are summed in 16 bits, which 7 bits cannot exceed
+    # without VNNI, pairs of products are summed in 16 bits, which only 7-bit inputs cannot overflow
     reduce_range = not _cpu_has("_is_vnni_supported")
     columns = torch.tensor(RANGE_COLUMNS, device="cpu")
 
@@ -135,7 +134,7 @@ def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
         for direction, weight in enumerate(packed):
             # (rows, output_size)
             output = torch.ops.quantized.linear_dynamic(scaled[direction], weight, reduce_range)
-            # addcmul is slower, since it has no vector code for a scale a row
+            # faster than addcmul, which does not vectorize a scale for each row
             output.mul_(scales[direction])
             if addend is not None:
                 output.add_(_direction(addend, direction))
@@ -149,8 +148,8 @@ def padded_bfloat16(rows: torch.Tensor) -> torch.Tensor:
     """
     Returns (directions, rows, size) in bfloat16, with zeros for up to `ROW_STEP` more rows.
 
-    oneDNN compiles for every new shape, which takes longer than most products. A few numbers of
-    rows serve all.
+    oneDNN compiles for every new shape, which takes longer than most products. So the number of
+    rows takes few values.
     """
     directions, count, size = rows.shape
     step = ROW_STEP // 4 if count <= 512 else ROW_STEP
@@ -177,7 +176,7 @@ def _batched(transposed: torch.Tensor) -> Engine:
 
 
 def _add(added: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    # one row may be a bias, which belongs to the caller
+    # one row may be the caller's bias, which must not change
     return added + output if added.size(-2) == 1 else added.add_(output)
 
 
@@ -200,7 +199,7 @@ def _quantize(weight: torch.Tensor) -> torch.ScriptObject:
 
 @contextmanager
 def _fbgemm_chosen() -> Iterator[None]:
-    """Packing follows a setting of the whole process, and warns that its type is deprecated."""
+    """Sets the process's engine to fbgemm while weights are packed, and hides torch's warning."""
     with _quantized_engine_lock, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*quantize_per_channel.*")
         before = torch.backends.quantized.engine

@@ -13,8 +13,8 @@ __all__ = ["PackedWeights"]
 
 class PackedWeights:
     """
-    A cache of packed weights, which are packed again when the weights change (see `Fingerprint`).
-    A copy or an unpickled cache is empty.
+    A cache of packed weights. It packs again when the weights change (see `Fingerprint`). A copied
+    or unpickled cache is empty.
     """
 
     def __init__(self) -> None:

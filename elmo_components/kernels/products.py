@@ -1,4 +1,4 @@
-"""Products of rows with large weights, by the engine that a fixed rule chooses."""
+"""Products of rows with large weights, by an engine that a fixed rule chooses."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -21,7 +21,7 @@ __all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product"]
 
 TRAINING = "training"
 TRAINING_BFLOAT16 = "training bfloat16"
-# Of a smaller weight BLAS is as fast as oneDNN.
+# For a smaller weight BLAS is as fast as oneDNN.
 MIN_ONEDNN_WEIGHT = 1 << 18
 
 
@@ -29,17 +29,17 @@ class Product:
     """
     The product of inputs with the transpose of a weight, for one weight a direction.
 
-    The engine depends on the type, the size and the processor alone, never on time, so that a call
-    always gives the same numbers. Each choice is the fastest that was measured on AMD and Intel.
+    The engine depends only on the type, the size and the processor, so that a call always gives the
+    same numbers. It is the fastest one measured on AMD and Intel.
 
     # Parameters
 
     weights : `Sequence[torch.Tensor]`
-        One a direction, (output_size, input_size), float32 or float64. They are packed, and later
-        changes of theirs do not show.
+        One for each direction, (output_size, input_size), float32 or float64. They are packed;
+        later changes have no effect.
     precision : `str`
-        One of `call.PRECISIONS`, `TRAINING` or `TRAINING_BFLOAT16`. Where torch or the processor
-        lacks a precision, the product is of the next higher one.
+        One of `call.PRECISIONS`, `TRAINING` or `TRAINING_BFLOAT16`. If torch or the processor lacks
+        a precision, the product has the next higher one.
     """
 
     def __init__(self, weights: Sequence[torch.Tensor], precision: str) -> None:
@@ -74,8 +74,8 @@ class Product:
         inputs : `torch.Tensor`
             (directions, rows, input_size)
         addend : `Optional[Outputs]`
-            The same form, which may be overwritten and returned; or one bias, (directions, 1,
-            output_size), which may not.
+            Outputs, which may be overwritten and returned; or one bias, (directions, 1,
+            output_size), which does not change.
         """
         if self._single is not None and inputs.size(1) == 1:
             return self._single(inputs, addend)

@@ -21,8 +21,7 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
     (Sak et al. 2014, equations 1 to 7, without peepholes; the clipping is TensorFlow's
     `LSTMCell`'s, the dropout Gal and Ghahramani's 2016, one mask for all steps). A backward
-    direction's inputs and outputs are in reversed order. Within autocast only the products are of
-    its type.
+    direction's inputs and outputs are in reversed order. Autocast applies to the products only.
 
     # Returns
 

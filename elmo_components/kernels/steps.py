@@ -1,4 +1,4 @@
-"""A padded batch as steps that hold only the sentences that have not ended."""
+"""Converts a padded batch to steps without padding."""
 
 from collections.abc import Iterator
 from functools import lru_cache

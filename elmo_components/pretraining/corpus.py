@@ -1,4 +1,4 @@
-"""A corpus for pre-training: text in shards, one sentence a line, read as a stream."""
+"""A corpus for pre-training: shards of text with one sentence a line, read as a stream."""
 
 import gzip
 import hashlib
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, Optional, TypeVar, Union
 
 import torch
+
+from elmo_components.checkpoints.atomic import atomic_write
 
 __all__ = ["epoch_lines", "find_shards", "open_shard", "pack_streams", "read_lines", "write_shards"]
 
@@ -33,44 +35,44 @@ def find_shards(corpus: Union[PathLike, Sequence[PathLike]]) -> list[Path]:
 
     corpus : `Union[PathLike, Sequence[PathLike]]`
         A file (`.txt`, `.gz` or `.xz`), a folder of such files, a glob pattern, or several of
-        these. Of a folder, hidden files and folders within are passed over.
+        these. Hidden files and subfolders of a folder are ignored.
 
     # Raises
 
-    `FileNotFoundError` where there is nothing, `ValueError` for a file with another suffix.
+    `FileNotFoundError` for a place without files, `ValueError` for a file with another suffix.
     """
     places = [corpus] if isinstance(corpus, (str, os.PathLike)) else corpus
     if not places:
         raise ValueError("A corpus must be a file, a folder, a pattern, or several; found none")
-    # the same file may be reached by several ways
+    # several places may have the same file
     found = {path.resolve(): path for place in places for path in _files_at(os.fspath(place))}
     shards = sorted(found.values())
     unknown = [str(path) for path in shards if path.suffix not in SUFFIXES]
     if unknown:
         raise ValueError(
             f"Files of a corpus must end in one of {', '.join(SUFFIXES)}; found "
-            f"{', '.join(unknown)}. A pattern, such as folder/*.txt, chooses among files."
+            f"{', '.join(unknown)}. Select files with a pattern such as folder/*.txt"
         )
     return shards
 
 
 def read_lines(shard: Path) -> Iterator[str]:
     """
-    Yields the lines of a shard, stripped, but for the blank ones, which end documents.
+    Yields the lines of a shard, stripped, without blank lines.
 
-    No more than a line and a decompressor's buffer is in memory.
+    Only a line and a decompressor's buffer are in memory.
 
     # Raises
 
-    `ValueError` that names file and line where the file is damaged or is not UTF-8.
+    `ValueError` with file and line if the file is damaged or is not UTF-8.
     """
     number = 0
     try:
         with open_shard(shard) as file:
-            # in bytes only \n ends a line, so U+0085 or U+2028 within a sentence does not part it
+            # in bytes only \n ends a line; U+0085 and U+2028 do not split a sentence
             for line in file:
                 number += 1
-                # a byte order mark belongs to no word
+                # a byte order mark is no part of a word
                 text = line.decode("utf-8").lstrip("\ufeff").strip()
                 if text:
                     yield text
@@ -83,7 +85,7 @@ def read_lines(shard: Path) -> Iterator[str]:
 
 
 def open_shard(shard: Path) -> IO[bytes]:
-    """Opens a file to read it as bytes, decompressed where it ends in `.gz` or `.xz`."""
+    """Opens a file to read bytes; decompresses `.gz` and `.xz`."""
     if shard.suffix == ".gz":
         # a GzipFile is no IO in the type stubs
         return gzip.open(shard, "rb")  # type: ignore[return-value]
@@ -99,27 +101,24 @@ def epoch_lines(
     shards_per_epoch: Optional[int] = None,
 ) -> Iterator[str]:
     """
-    Yields the sentences of an epoch, which depend on the arguments alone: no earlier epoch needs
-    to be read.
+    Yields the sentences of an epoch. They depend only on the arguments, not on earlier epochs.
 
     # Parameters
 
     epoch : `int`
         From 0.
     shuffle_seed : `Optional[int]`
-        With a seed, each pass over the corpus takes the shards in an order of its own, and the
-        sentences go through a buffer from which each is drawn at random. `None` for the order in
-        which they stand.
+        With a seed, each pass over the corpus has its own random order of shards, and sentences
+        are drawn at random from a buffer. `None` for the order of the files.
     buffer_size : `int`
-        The sentences in the buffer, in memory. A sentence may come any number of places later,
-        but at most so many earlier.
+        The number of sentences in the buffer. A sentence may move by any number of places towards
+        the end, but at most by this number towards the start.
     shards_per_epoch : `Optional[int]`
-        An epoch is the next so many shards of the pass, which goes over into the next pass.
-        `None` for all shards.
+        An epoch is the next so many shards; it may go on into the next pass. `None` for all.
 
     # Raises
 
-    `ValueError` if there is no sentence, and as `read_lines` does.
+    `ValueError` if there is no sentence, or as `read_lines` does.
     """
     number = len(shards) if shards_per_epoch is None else shards_per_epoch
     chosen = _shards_at(shards, range(epoch * number, (epoch + 1) * number), shuffle_seed)
@@ -132,7 +131,7 @@ def epoch_lines(
         yield line
     if empty:
         raise ValueError(
-            f"{', '.join(map(str, chosen))}: must hold a sentence; all lines are blank"
+            f"{', '.join(map(str, chosen))}: all lines are blank. Give files with sentences"
         )
 
 
@@ -140,20 +139,20 @@ def pack_streams(
     sentences: Iterable[Sequence[Step]], *, num_streams: int, unroll_steps: int
 ) -> Iterator[list[Step]]:
     """
-    Yields the cuts of streams in turn: the first of stream 0, of stream 1, ..., then the second.
+    Yields chunks of streams in turn: the first of stream 0, of stream 1, ..., then the second ones.
 
-    A stream that has used up its sentence takes the next one, whoever took the one before
-    (bilm-tf, `bilm/data.py`, `_get_batch`). Where bilm-tf drops what is left once the sentences
-    run out, here all streams go on to their ends, with shorter and then with empty cuts.
+    A stream that needs steps takes the next sentence (bilm-tf, `bilm/data.py`, `_get_batch`). After
+    the last sentence bilm-tf drops the rest of all streams; here the streams end with shorter and
+    then empty chunks.
 
     # Parameters
 
     sentences : `Iterable[Sequence[Step]]`
-        Each the steps that it is for a language model: inputs with targets.
+        Each a sequence of steps: inputs with targets.
     num_streams : `int`
-        How many streams there are.
+        The number of streams.
     unroll_steps : `int`
-        The steps in a cut.
+        The number of steps in a chunk.
     """
     left = iter(sentences)
     streams: list[list[Step]] = [[] for _ in range(num_streams)]
@@ -175,14 +174,13 @@ def write_shards(
     sentences: Iterable[Sequence[str]], paths: Sequence[Path]
 ) -> Iterator[Sequence[str]]:
     """
-    Yields tokenised sentences and writes them on the way, a line each with a space between tokens,
-    to gzip files in turn, so that each file is a sample of the whole; one file has all of them in
-    their order. The files are there once all sentences are taken.
+    Writes tokenised sentences to gzip files in turn, and yields each.
+
+    A line is a sentence, with a space between tokens. Each file is a sample of the corpus; a single
+    file has all sentences in order. The files appear after the last sentence.
     """
-    temporary = [path.with_name(f".{path.name}.tmp") for path in paths]
-    with ExitStack() as on_failure:
-        for path in temporary:
-            on_failure.callback(path.unlink, missing_ok=True)
+    with ExitStack() as on_exit:
+        temporary = [on_exit.enter_context(atomic_write(path)) for path in paths]
         with ExitStack() as open_files:
             files = [
                 # without a name and a time in it, the same text gives the same file
@@ -196,9 +194,6 @@ def write_shards(
             for words, file in zip(sentences, cycle(files)):
                 file.write(f"{' '.join(words)}\n".encode())
                 yield words
-        for path, wanted in zip(temporary, paths):
-            os.replace(path, wanted)
-        on_failure.pop_all()
 
 
 def _files_at(place: str) -> list[Path]:
@@ -208,22 +203,22 @@ def _files_at(place: str) -> list[Path]:
         files = [path for path in Path(place).iterdir() if path.is_file()]
         files = [path for path in files if not path.name.startswith(".")]
         if not files:
-            raise FileNotFoundError(f"No file of a corpus is in the folder {place}")
+            raise FileNotFoundError(f"The folder {place} has no files. Give a folder with text")
         return files
     files = [path for found in glob(place, recursive=True) for path in _files_at(found)]
     if not files:
-        raise FileNotFoundError(f"No file or folder of a corpus is at {place}, nor matches it")
+        raise FileNotFoundError(f"No file or folder matches {place}. Check the path")
     return files
 
 
 def _generator(seed: int, purpose: str, number: int) -> torch.Generator:
-    """Returns a generator whose numbers have nothing to do with those of another number or seed."""
+    """Returns a generator that is independent of those for other arguments."""
     digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _shards_at(shards: Sequence[Path], places: range, seed: Optional[int]) -> list[Path]:
-    """Returns the shards at places of the endless row of passes."""
+    """Returns the shards at places in an endless sequence of passes."""
     chosen = []
     for place in places:
         number, index = divmod(place, len(shards))
@@ -237,7 +232,7 @@ def _shards_at(shards: Sequence[Path], places: range, seed: Optional[int]) -> li
 def _shuffled(lines: Iterator[str], size: int, generator: torch.Generator) -> Iterator[str]:
     buffer = list(islice(lines, size))
     while block := list(islice(lines, DRAWS)):
-        # one draw for each sentence would take longer than all the rest
+        # one draw a sentence would be slow
         places = torch.randint(size, (len(block),), generator=generator).tolist()
         for place, line in zip(places, block):
             yield buffer[place]

@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
     loss : `torch.Tensor`
         The sum of -log p over both directions' targets, in nats.
     token_losses : `torch.Tensor`
-        (2, batch, time), each target's loss without gradient; 0 past a row's length.
+        (2, batch, time), each target's loss, without gradient; 0 in the padding.
     state : `LstmState`
         The LSTMs' state after each row's last input.
     layers : `list[torch.Tensor]`
@@ -43,8 +43,8 @@ class Prediction(NamedTuple):
 class LanguageModel(nn.Module):
     """
     A forward and a backward language model with a common character encoder and softmax (Peters et
-    al. 2018, section 3.1). Each reads a stream of its own and predicts each next word; the backward
-    one reads from last to first.
+    al. 2018, section 3.1). Each reads its own inputs and predicts the next word; the backward one
+    reads from last to first.
 
     # Parameters
 
@@ -103,9 +103,9 @@ class LanguageModel(nn.Module):
 
     def load_checkpoint(self, checkpoint: Checkpoint, vocabulary: Sequence[str]) -> None:
         """
-        Copies a checkpoint's biLM, and the rows of its softmax if this one has `OwnWeights`. Rows
-        are matched by word; without the checkpoint's words by number, if there are as many. Words
-        without a row keep their weights. Logs what was copied.
+        Copies a checkpoint's biLM, and its softmax if this one has `OwnWeights`. Rows of the
+        softmax are matched by word. If the checkpoint has no words, they are matched by number if
+        their number is the same. Other rows do not change. Logs what is copied.
 
         # Parameters
 
@@ -116,7 +116,7 @@ class LanguageModel(nn.Module):
 
         # Raises
 
-        `CheckpointError` for missing or unexpected names and wrong shapes; nothing is copied then.
+        `CheckpointError` for missing or unexpected names, or wrong shapes; then nothing is copied.
         """
         self.bilm.load_checkpoint(checkpoint)
         words, output = checkpoint.vocabulary, self._own_weights()
@@ -150,8 +150,8 @@ class LanguageModel(nn.Module):
 
     def to_checkpoint(self, vocabulary: Sequence[str]) -> Checkpoint:
         """
-        Returns the biLM as a checkpoint, with softmax and vocabulary if it has `OwnWeights`; the
-        formats have no other softmax. The tensors are not copies.
+        Returns the biLM as a checkpoint, with softmax and vocabulary if the softmax has
+        `OwnWeights`; file formats support no other. The tensors are not copies.
 
         # Parameters
 

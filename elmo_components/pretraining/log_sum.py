@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 __all__ = ["softmax_loss"]
 
@@ -50,8 +49,8 @@ def softmax_loss(
 
 class _LogSum(torch.autograd.Function):
     """
-    Computes gradients together with the scores, a few tokens at a time, so that the scores of all
-    tokens are never in memory.
+    Computes gradients in the forward pass, block by block, so that the scores of all tokens are
+    never in memory together.
     """
 
     @staticmethod
@@ -71,7 +70,7 @@ class _LogSum(torch.autograd.Function):
         losses = torch.empty_like(target_scores)
         needed = with_gradients and any(ctx.needs_input_grad)
         inputs = [tensor if needed else tensor[:0] for tensor in (hidden, weight, bias)]
-        # a sum of many terms loses small ones in a narrow type
+        # a sum of many terms in a narrow type loses small ones
         grad_hidden, grad_weight, grad_bias = (
             torch.zeros_like(tensor, dtype=bias.dtype) for tensor in inputs
         )
@@ -116,8 +115,12 @@ class _LogSum(torch.autograd.Function):
         return losses.sum(), losses
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_loss: torch.Tensor, _: torch.Tensor) -> tuple:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "The full and the sampled softmax have no second derivatives. Call backward or "
+                "grad without create_graph=True"
+            )
         return None, *(gradient * grad_loss for gradient in ctx.gradients), None
 
 

@@ -1,4 +1,4 @@
-"""The vectors and biases of a softmax's words: its own, or the character encoder's."""
+"""The word vectors and biases of a softmax: trained ones, or the character encoder's."""
 
 import math
 from typing import Optional
@@ -23,8 +23,8 @@ class OwnWeights(nn.Module):
     hidden_size : `int`
         The size of a word's vector.
     sparse : `bool`
-        Whether `weight` has sparse gradients, of the words of a step alone. The optimizer must
-        support them.
+        Whether `weight` has sparse gradients, with rows only for the words of a step. The optimizer
+        must support them.
     """
 
     def __init__(self, num_words: int, hidden_size: int, *, sparse: bool = False) -> None:

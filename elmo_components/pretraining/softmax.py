@@ -19,7 +19,7 @@ __all__ = [
     "TiedWeights",
 ]
 
-# The number of sampled words is padded to a multiple, since products of few shapes are faster.
+# The number of sampled words is padded to a multiple: products of few different shapes are faster.
 SAMPLE_MULTIPLE = 256
 
 
@@ -55,9 +55,14 @@ class FullSoftmax(nn.Module):
             gradient.
         """
         weight, bias = self.output(None)
-        # a frequent word's gradient is a sum of many terms, which autocast's type would lose
+        # a frequent word's gradient is a sum of many terms; autocast's type would lose small ones
         target_weight = weight.to(bias.dtype)[targets]
         return softmax_loss(hidden, weight, bias, target_weight, bias[targets], targets)
+
+    def log_probabilities(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Returns log p of every word, (tokens, num_words), for `hidden`, (tokens, hidden_size)."""
+        weight, bias = self.output(None)
+        return (hidden @ weight.t() + bias).log_softmax(dim=-1)
 
 
 class SampledSoftmax(FullSoftmax):
@@ -67,8 +72,8 @@ class SampledSoftmax(FullSoftmax):
 
     Word v is drawn with probability p(v), independently of the others, and counts 1 / p(v) times,
     so that the estimate of the sum is unbiased. p is proportional to the log-uniform distribution,
-    for words numbered by frequency as in bilm-tf's `vocab.txt`, up to 1. One sample serves a whole
-    batch. It is drawn and weighed in float32, whatever the type of the weights.
+    but at most 1, for words numbered by frequency as in bilm-tf's `vocab.txt`. A batch has one
+    sample. Sampling and its weights are float32 for all types of weights.
 
     # Parameters
 
@@ -120,8 +125,8 @@ class SampledSoftmax(FullSoftmax):
 
 class AdaptiveSoftmax(nn.Module):
     """
-    A softmax with words in clusters by frequency, with smaller vectors for rarer words (Grave et
-    al. 2017). It is exact in training too. bilm-tf's files have no form for it.
+    A softmax over clusters of words by frequency, with smaller vectors for rarer words (Grave et
+    al. 2017). It is exact, also in training. bilm-tf's files do not support it.
 
     # Parameters
 
@@ -146,12 +151,20 @@ class AdaptiveSoftmax(nn.Module):
     def forward(
         self, hidden: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `FullSoftmax.forward`. Within autocast it stays in the weights' type."""
-        # torch copies scores of autocast's type into a tensor of the hidden vectors', which fails
-        # on a CPU
+        """See `FullSoftmax.forward`. Autocast has no effect."""
+        # within autocast torch's module fails on a CPU: it mixes autocast's type with its inputs'
         with torch.autocast(hidden.device.type, enabled=False):
             losses = -self.clusters(hidden.to(self.clusters.head.weight.dtype), targets).output
-        return losses.sum(), losses.detach()
+        loss = losses.sum()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # DistributedDataParallel needs a gradient of every parameter, also of a cluster without
+            # a target in the batch
+            loss = loss + sum(parameter[:0].sum() for parameter in self.parameters())
+        return loss, losses.detach()
+
+    def log_probabilities(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `FullSoftmax.log_probabilities`."""
+        return self.clusters.log_prob(hidden)
 
 
 Softmax = Union[FullSoftmax, SampledSoftmax, AdaptiveSoftmax]

@@ -1,4 +1,4 @@
-"""Distillation: a biLM also learns to predict a frozen teacher's vectors of words."""
+"""Distillation: a biLM also learns to predict a frozen teacher's word vectors."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -17,8 +17,8 @@ LOSSES = ("cosine", "squared_error")
 class Distillation(nn.Module):
     """
     A linear head that predicts a teacher's vector of each word from a mix of the student's layers.
-    The sentence marks have no teacher's vector and are left out. Only the student's biLM is the
-    result of the training; the mix and the head are dropped.
+    Sentence marks have no teacher's vector and are left out. After training only the student's biLM
+    is used, not the mix and the head.
 
         predicted = W · mix(layers) + b
         cosine:        1 - cos(predicted, teacher)
@@ -33,7 +33,7 @@ class Distillation(nn.Module):
     loss : `str`
         "cosine" or "squared_error".
     weight : `float`
-        The factor of this loss in the sum with the biLM's own, which is in nats a word.
+        The factor of this loss in its sum with the biLM's loss, which is in nats per word.
     decay_steps : `Optional[int]`
         The number of training steps over which the weight falls linearly to 0; `None` for a
         constant weight.
@@ -43,7 +43,7 @@ class Distillation(nn.Module):
     `ValueError` for an unknown loss, or a number out of range.
     """
 
-    # int64, (): the training steps so far; in checkpoints, so that a resumed training continues
+    # int64, (): the number of training steps so far; a buffer, so that a resumed training continues
     steps: torch.Tensor
 
     def __init__(
@@ -81,14 +81,14 @@ class Distillation(nn.Module):
         self, layers: Sequence[torch.Tensor], lengths: torch.Tensor, teacher: torch.Tensor
     ) -> torch.Tensor:
         """
-        Returns the loss of each word, (words,). A word whose teacher's vector is 0 is left out: a
-        transformer has no vector of a word without word pieces.
+        Returns the loss of each word, (words,). Words whose teacher's vector is 0 are left out:
+        transformers give it to words without word pieces.
 
         # Parameters
 
         layers : `Sequence[torch.Tensor]`
-            A `Prediction`'s, (2, batch, time, hidden_size) each: one whole sentence a row, which
-            each direction reads in its own order, its first sentence mark included.
+            A `Prediction`'s, (2, batch, time, hidden_size) each. Each row is a whole sentence with
+            its first sentence mark, in each direction's reading order.
         lengths : `torch.Tensor`
             int64, (batch,): the number of inputs of each row, one more than its words.
         teacher : `torch.Tensor`

@@ -1,7 +1,4 @@
-"""
-The vocabulary of a corpus: the words that a language model predicts, and the characters with ids
-of their own.
-"""
+"""The vocabulary of a corpus: the predicted words, and the characters with their own ids."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,9 +33,8 @@ class WordCounts:
 
     def vocabulary(self, *, size: Optional[int] = None, min_count: int = 1) -> list[str]:
         """
-        Returns the words in bilm-tf's order: "</S>", "<S>", "<UNK>", then by falling frequency, and
-        by code points where equal. Words with white space, which no line of a file can hold, are
-        left out.
+        Returns the words in bilm-tf's order: "</S>", "<S>", "<UNK>", then by falling frequency,
+        then by code points. Words with white space are left out: a file has one word a line.
 
         # Parameters
 
@@ -81,8 +77,8 @@ class CharacterCounts:
 
     def alphabet(self, *, size: int, min_count: int = 1) -> str:
         """
-        Returns the characters beyond ASCII by falling frequency, and by code points where equal.
-        White space, which a file's line cannot hold, is left out.
+        Returns the characters beyond ASCII by falling frequency, then by code points. White space
+        is left out: a file has one character a line.
 
         # Parameters
 
@@ -101,7 +97,7 @@ class CharacterCounts:
         return "".join(character for _, character in sorted(characters)[:size])
 
     def share_spelt(self, alphabet: str) -> float:
-        """Returns the share of characters that are neither ASCII nor in an alphabet; 0 of none."""
+        """Returns the share of characters neither in ASCII nor in an alphabet; 0 without any."""
         own = set(alphabet)
         spelt = sum(
             count

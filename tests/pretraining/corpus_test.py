@@ -140,7 +140,7 @@ def test_epochs_of_a_few_shards_lose_none_and_go_over_into_the_next_pass(tmp_pat
 
 def test_a_corpus_without_a_sentence_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n \n")
-    with pytest.raises(ValueError, match=r"a\.txt: must hold a sentence"):
+    with pytest.raises(ValueError, match=r"a\.txt: all lines are blank"):
         list(epoch_lines(find_shards(tmp_path), epoch=0, shuffle_seed=1))
 
 

@@ -389,6 +389,13 @@ def test_a_target_s_score_is_not_rounded_to_bfloat16() -> None:
     torch.testing.assert_close(losses, nn.functional.softplus(-0.5 * hidden.sum(1)))
 
 
+def test_a_second_derivative_is_an_error() -> None:
+    hidden, targets = batch()
+    loss, _ = FullSoftmax(own())(hidden, targets)
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        torch.autograd.grad(loss, hidden, create_graph=True)
+
+
 @pytest.mark.parametrize("kind", list(each_kind(8, 2)))
 def test_no_tokens_have_no_loss(kind: str) -> None:
     softmax, modules = each_kind(8, 2)[kind]

@@ -1,15 +1,14 @@
 """Patches of AllenNLP 2.10.1 for torch 2, applied on import.
 
-AllenNLP's last torch is 1.12. Almost all of it runs on torch 2; the patches are for what does not
-and can be reached from a configuration file:
+AllenNLP supports torch up to 1.12. Almost all of it runs on torch 2. The patches repair what fails
+and a configuration file can use:
 
 * the `reduce_on_plateau` scheduler cannot be made (`ReduceOnPlateau`);
 * `allennlp train --recover` cannot read a checkpoint that holds numpy numbers
   (`load_checkpoint_with_numpy`);
 * the trainer's `grad_norm` fails on sparse gradients (`clip_grad_norm_of_any_layout`).
 
-Each patch is applied only where torch has the defect, with a line in the log, so with torch 1.12
-nothing changes.
+Each patch is applied and logged only if torch has the defect. With torch 1.12 nothing changes.
 """
 
 import inspect
@@ -99,14 +98,13 @@ class ReduceOnPlateau(ReduceOnPlateauLearningRateScheduler):
 
 def load_checkpoint_with_numpy(checkpointer: Checkpointer) -> Optional[TrainerCheckpoint]:
     """
-    Loads what `Checkpointer.load_checkpoint` does, and numpy numbers too.
+    Loads a checkpoint as `Checkpointer.load_checkpoint` does, but allows numpy numbers.
 
     From torch 2.6 on, `torch.load` refuses all but tensors and plain Python values, so
     `allennlp train --recover` ends in `UnpicklingError: Weights only load failed ...
-    Unsupported global: GLOBAL numpy._core.multiarray.scalar`. Numpy numbers are in the checkpoint
-    with the `cosine` scheduler, whose learning rates are numpy's, and with a model one of whose
-    validation metrics is numpy's (`SpearmanCorrelation`). This call allows them and arrays of them,
-    and nothing else, so loading stays safe.
+    Unsupported global: GLOBAL numpy._core.multiarray.scalar`. Checkpoints have numpy numbers with
+    the `cosine` scheduler (learning rates) and some metrics (`SpearmanCorrelation`). This function
+    allows only these and arrays of them, so loading stays safe.
 
     # Parameters
 
@@ -121,8 +119,7 @@ def load_checkpoint_with_numpy(checkpointer: Checkpointer) -> Optional[TrainerCh
     numpy_globals: list[Any] = [
         numpy.dtype,
         numpy.ndarray,
-        # the functions by which pickle makes a number and an array, in a module that depends on
-        # numpy's release
+        # pickle's constructors of a number and an array; their module depends on numpy's version
         numpy.float64(0).__reduce__()[0],
         numpy.zeros(1).__reduce__()[0],
         *{type(numpy.dtype(number_type)) for number_type in number_types},
@@ -135,7 +132,7 @@ def clip_grad_norm_of_any_layout(
     parameters: Iterable[torch.nn.Parameter], max_norm: float
 ) -> torch.Tensor:
     """
-    Clips gradients as `torch.nn.utils.clip_grad_norm_` does, sparse ones too.
+    Clips gradients as `torch.nn.utils.clip_grad_norm_` does, also sparse ones.
 
     With torch 2.11 an embedding with `sparse: true` and a trainer with `grad_norm` end in
     `NotImplementedError: Could not run 'aten::linalg_vector_norm' with arguments from the

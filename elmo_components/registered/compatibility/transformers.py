@@ -1,8 +1,8 @@
 """
-A patch that lets AllenNLP 2.10.1 make tokenizers of newer transformers, applied on import.
+A patch that lets AllenNLP 2.10.1 build tokenizers of newer transformers, applied on import.
 
-AllenNLP makes a tokenizer with `add_special_tokens`, and repeats it in each call where it matters.
-From transformers 4.4x on, the constructor refuses that argument, so every configuration with
+AllenNLP passes `add_special_tokens` to a tokenizer's constructor, and again to each call that needs
+it. From transformers 4.4x on, the constructor refuses the argument, so every configuration with
 `pretrained_transformer` or `pretrained_transformer_mismatched` ends in `AttributeError:
 add_special_tokens conflicts with the method add_special_tokens`.
 """
@@ -12,17 +12,17 @@ from typing import Any
 
 from allennlp.common import cached_transformers
 
-__all__ = ["get_tokenizer_as_it_comes"]
+__all__ = ["get_tokenizer_without_special_tokens"]
 
 logger = logging.getLogger(__name__)
 
-# the function that `get_tokenizer_as_it_comes` replaces
+# the function that `get_tokenizer_without_special_tokens` replaces
 _get_tokenizer = cached_transformers.get_tokenizer
 
 
-def get_tokenizer_as_it_comes(model_name: str, **settings: Any) -> Any:
+def get_tokenizer_without_special_tokens(model_name: str, **settings: Any) -> Any:
     """
-    Returns what `cached_transformers.get_tokenizer` does, made without `add_special_tokens`.
+    Calls `cached_transformers.get_tokenizer` without `add_special_tokens`.
 
     # Parameters
 
@@ -39,7 +39,7 @@ def _tokenizers_refuse_add_special_tokens() -> bool:
         tokenizer(add_special_tokens=True)
     except AttributeError:
         return True
-    # what else the abstract class cannot do
+    # other errors of the abstract class
     except (NotImplementedError, TypeError, ValueError):
         return False
     return False
@@ -47,4 +47,4 @@ def _tokenizers_refuse_add_special_tokens() -> bool:
 
 if _tokenizers_refuse_add_special_tokens():
     logger.info("Patching AllenNLP: tokenizers of transformers without add_special_tokens")
-    cached_transformers.get_tokenizer = get_tokenizer_as_it_comes
+    cached_transformers.get_tokenizer = get_tokenizer_without_special_tokens

@@ -1,4 +1,4 @@
-"""Tells modules that AllenNLP builds from an archive where their weights are."""
+"""Finds the weights file of an archive from within the modules that AllenNLP builds from it."""
 
 import os
 from contextvars import ContextVar
@@ -32,9 +32,7 @@ def load_model(
     weights_file: Optional[Union[str, os.PathLike]] = None,
     cuda_device: int = -1,
 ) -> Model:
-    """
-    `Model.load`, during which `weights_to_come` returns the file of the model's weights.
-    """
+    """Calls `Model.load`; meanwhile `weights_to_come` returns the file of the model's weights."""
     token = _weights_file.set(Path(weights_file or Path(serialization_dir, _DEFAULT_WEIGHTS)))
     try:
         return STOCK_LOAD.__func__(cls, config, serialization_dir, weights_file, cuda_device)
@@ -44,20 +42,20 @@ def load_model(
 
 def weights_to_come() -> Optional[Path]:
     """
-    Returns the file of the weights that the model under construction will load from its archive;
-    `None` for a model that is not loaded from one.
+    Returns the weights file that AllenNLP will load into the model under construction; `None` for
+    a model that is not from an archive.
     """
     return _weights_file.get()
 
 
 def config_in(weights: Path) -> ElmoConfig:
     """
-    Returns the sizes of the ELMo among a model's weights. Settings that the shapes do not show are
-    those of all published ELMos.
+    Returns the sizes of the ELMo in a model's weights. Settings that shapes do not tell are those
+    of the published ELMos.
 
     # Raises
 
-    `ConfigurationError` if there is no ELMo, or several of different sizes.
+    `ConfigurationError` for no ELMo, or ELMos of different sizes.
     """
     state: dict[str, Any] = read_state_dict(weights)
     marker = ALLENNLP_NAMES.embedding

@@ -22,15 +22,15 @@ from elmo_components.modules.lstm import LstmState, carried
 from elmo_components.registered.drop_in.archive import config_in, weights_to_come
 from elmo_components.registered.drop_in.parameters import (
     draw_as_allennlp,
-    hang_parameters,
     in_allennlp_form,
+    register_parameters,
 )
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["STATEFUL", "DropInBiLm"]
 
-# The environment variable that turns AllenNLP's carried state on: "1" for on, "0" or none for off.
+# The environment variable that turns AllenNLP's carried state on ("1") or off ("0", the default).
 STATEFUL = "ELMO_STATEFUL"
 
 
@@ -38,21 +38,21 @@ class DropInBiLm(nn.Module):
     """
     Replaces AllenNLP's `_ElmoBiLm`, with the same parameters under the same names.
 
-    So state dicts load either way, bit for bit, and regular expressions over names match the same.
-    While `Model.load` builds a model from an archive, `weight_file` is not read, as the archive has
-    the weights; if it does not, the first call reads the file. If `options_file` cannot be read
-    then, the sizes come from the archive's weights, with a warning.
+    State dicts load in both directions bit for bit, and regular expressions over names match the
+    same parameters. In `Model.load`, `weight_file` is not read, because the archive has the
+    weights; if it lacks them, the first call reads the file. If `options_file` cannot be read
+    there, the sizes come from the archive's weights, with a warning.
 
     # Parameters
 
     options_file : `str`
-        The path or address of the biLM's sizes.
+        The path or address of the biLM's options.
     weight_file : `str`
         The path or address of its weights.
     requires_grad : `bool`
         Whether the biLM is trained too.
     vocab_to_cache : `Optional[list[str]]`
-        Words with vectors in a table, for calls with `word_inputs`.
+        Words whose vectors are cached, for calls with `word_inputs`.
 
     # Raises
 
@@ -60,8 +60,7 @@ class DropInBiLm(nn.Module):
     and 1; `CheckpointError` for weights of another architecture.
     """
 
-    # The module that computes, with the same parameters; as a submodule it would give each of them
-    # a second name.
+    # It computes with this module's parameters. As a submodule it would give them second names.
     _bilm: BiLm
 
     def __init__(
@@ -78,7 +77,7 @@ class DropInBiLm(nn.Module):
         self.num_layers = config.num_layers
         self._requires_grad = requires_grad
         self._vocab_to_cache = vocab_to_cache or []
-        # the file to read at the first call, unless weights are loaded before
+        # the file to read at the first call, unless a state dict is loaded before
         self._unread_weights: Optional[str] = None
         draw_as_allennlp(config)
         if weights_to_come() is None:
@@ -90,7 +89,7 @@ class DropInBiLm(nn.Module):
         self._token_embedder = nn.Module()
         self._word_embedding = self._word_table() if self._vocab_to_cache else None
         self._elmo_lstm = _CarriedState(is_stateful())
-        hang_parameters(self, bilm)
+        register_parameters(self, bilm)
 
     def get_output_dim(self) -> int:
         """Returns the size of a token's vector in each layer."""
@@ -175,20 +174,20 @@ class DropInBiLm(nn.Module):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "DropInBiLm":
         super()._apply(fn)
-        # its buffers; its parameters are this module's, which were moved above
+        # its buffers; its parameters are this module's, and `super` moved them
         self._bilm._apply(fn)
         return self
 
 
 class _CarriedState(nn.Module):
     """
-    Replaces AllenNLP's `ElmoLstm`: it has its parameters and its carried state.
+    Replaces AllenNLP's `ElmoLstm`: has its parameters and its carried state.
 
     # Parameters
 
     stateful : `bool`
-        Whether each row starts from the last state of the same row of the previous batch. An
-        attribute of AllenNLP's, which code may set.
+        Whether each row starts from the same row's last state in the previous batch. User code may
+        set this attribute of AllenNLP's.
     """
 
     def __init__(self, stateful: bool) -> None:
@@ -233,17 +232,17 @@ def _read_config(options_file: str) -> ElmoConfig:
     weights = weights_to_come()
     try:
         options = read_json_file(Path(cached_path(options_file)))
-    # errors of JSON, and of cached_path for neither a path nor an address
+    # ValueError: invalid JSON, or neither a path nor an address
     except (OSError, ValueError) as error:
         if weights is None:
             raise ConfigurationError(
-                f"options_file must be readable JSON; {options_file} is not: {error}. Only models "
-                "loaded from an archive do not need it"
+                f"options_file must be readable JSON; {options_file} is not: {error}. Only a model "
+                "from an archive may lack it"
             ) from error
         logger.warning(
             "options_file %s cannot be read (%s). ELMo's sizes come from the archive's weights, "
-            "its other settings are assumed to be those of every published ELMo: "
-            "cell_clip 3, proj_clip 3, activation relu, skip connections",
+            "the other settings from the published ELMos: cell_clip 3, proj_clip 3, activation "
+            "relu, skip connections",
             options_file,
             error,
         )
@@ -255,7 +254,7 @@ def _read_config(options_file: str) -> ElmoConfig:
 
 
 def _new(config: ElmoConfig) -> BiLm:
-    # the generator must be as after AllenNLP's own constructor: see `draw_as_allennlp`
+    # keeps the generator's state, which `draw_as_allennlp` set
     with torch.random.fork_rng(devices=[]):
         return in_allennlp_form(BiLm(config))
 
@@ -265,8 +264,8 @@ def _read(weight_file: str, config: ElmoConfig) -> BiLm:
         path = Path(cached_path(weight_file))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"weight_file must be readable; {weight_file} is not: {error}. Only archives with "
-            "ELMo's weights do not need it"
+            f"weight_file must be readable; {weight_file} is not: {error}. Only a model from an "
+            "archive with ELMo's weights may lack it"
         ) from error
     checkpoint = load_weights(path, config)
     with torch.random.fork_rng(devices=[]):

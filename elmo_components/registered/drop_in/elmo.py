@@ -40,15 +40,14 @@ _OPTIONS_FILE, _WEIGHT_FILE = (_DEFAULTS[name].default for name in ("options_fil
 
 class DropInElmo(Elmo):
     """
-    AllenNLP's `Elmo` on our biLM. Parameters, their names, and what is returned are the same.
+    AllenNLP's `Elmo` on our biLM, with the same parameters, names and outputs.
 
     After `install`, a model that takes an `elmo: Elmo`, such as `bcn`, gets one from its
     configuration.
 
     # Parameters
 
-    See AllenNLP's `Elmo`. `vocab_to_cache` and `word_inputs` give AllenNLP's numbers, but a frozen
-    biLM caches the vectors of words anyway.
+    See AllenNLP's `Elmo`. A frozen biLM caches the vectors of words even without `vocab_to_cache`.
     """
 
     # as AllenNLP's constructor sets them
@@ -70,27 +69,22 @@ class DropInElmo(Elmo):
         scalar_mix_parameters: Optional[list[float]] = None,
         module: Optional[torch.nn.Module] = None,
     ) -> None:
-        settings: dict[str, Any] = {
-            "options_file": options_file,
-            "weight_file": weight_file,
-            "num_output_representations": num_output_representations,
-            "do_layer_norm": do_layer_norm,
-            "dropout": dropout,
-            "vocab_to_cache": vocab_to_cache,
-            "keep_sentence_boundaries": keep_sentence_boundaries,
-            "scalar_mix_parameters": scalar_mix_parameters,
-            "module": module,
-        }
+        files: Any = (options_file, weight_file)
         if module is None:
-            bilm = DropInBiLm(
-                options_file,
-                weight_file,
-                requires_grad=requires_grad,
-                vocab_to_cache=vocab_to_cache,
-            )
-            # AllenNLP's own way to have another biLM
-            settings.update({"options_file": None, "weight_file": None, "module": bilm})
-        super().__init__(**settings)
+            module = DropInBiLm(*files, requires_grad=requires_grad, vocab_to_cache=vocab_to_cache)
+            # AllenNLP accepts a module only without files
+            files = (None, None)
+        super().__init__(
+            files[0],
+            files[1],
+            num_output_representations,
+            do_layer_norm=do_layer_norm,
+            dropout=dropout,
+            vocab_to_cache=vocab_to_cache,  # type: ignore[arg-type]
+            keep_sentence_boundaries=keep_sentence_boundaries,
+            scalar_mix_parameters=scalar_mix_parameters,  # type: ignore[arg-type]
+            module=module,
+        )
 
     def forward(
         self, inputs: torch.Tensor, word_inputs: Optional[torch.Tensor] = None
@@ -113,7 +107,7 @@ class DropInElmo(Elmo):
             logger.warning("word_inputs are ignored without vocab_to_cache")
             word_inputs = None
         *leading, time, characters = inputs.shape
-        # torch infers no size where there are no elements, as in a batch of empty texts
+        # torch cannot infer -1 in a batch of empty texts
         batch = math.prod(leading)
         if word_inputs is not None:
             word_inputs = word_inputs.reshape(batch, time)
@@ -122,7 +116,7 @@ class DropInElmo(Elmo):
         # (batch, time + 2, 2 * hidden_size), each
         mixes = [mix(output["activations"], mask) for mix in self._scalar_mixes]
         if not self._keep_sentence_boundaries:
-            # (batch, time): two steps fewer are true, as both sentence marks go
+            # (batch, time): two steps fewer are true, without the sentence marks
             mask = mask[:, 2:]
             mixes = [mix[:, 1:-1] * mask.unsqueeze(-1) for mix in mixes]
         return {
@@ -206,8 +200,8 @@ class DropInElmoIndexer(ELMoTokenCharactersIndexer):
 
 def install() -> None:
     """
-    Makes AllenNLP build these classes where a configuration or an archive names its own: as
-    "elmo_token_embedder", as "elmo_characters", or as a model's `Elmo`.
+    Makes AllenNLP build these classes for "elmo_token_embedder", "elmo_characters" and a model's
+    `Elmo` in configurations and archives.
     """
     logger.info(
         "AllenNLP's elmo_token_embedder, elmo_characters, Elmo.from_params and Model.load are "

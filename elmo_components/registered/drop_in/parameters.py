@@ -10,17 +10,17 @@ from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.direction import Direction
 from elmo_components.modules.highway import Highway
 
-__all__ = ["draw_as_allennlp", "hang_parameters", "in_allennlp_form", "names"]
+__all__ = ["draw_as_allennlp", "in_allennlp_form", "register_parameters"]
 
-# The gates of the LSTMs, and the products that feed each.
+# The gates of an LSTM, and the products that each is a sum of.
 GATES = 4
 PRODUCTS = 2
 
 
-def names(config: ElmoConfig) -> list[tuple[str, str]]:
+def _names(config: ElmoConfig) -> list[tuple[str, str]]:
     """
-    Returns our name and AllenNLP's for each parameter of a biLM `in_allennlp_form`, in the order in
-    which AllenNLP's `_ElmoBiLm` has them.
+    Returns our name and AllenNLP's for each parameter of a biLM `in_allennlp_form`, in the order of
+    AllenNLP's `_ElmoBiLm`.
     """
     encoder = "_token_embedder"
     pairs = [("char_cnn.character_embedding.weight", f"{encoder}._char_embedding_weights")]
@@ -68,9 +68,9 @@ def in_allennlp_form(bilm: BiLm) -> BiLm:
     return bilm
 
 
-def hang_parameters(home: nn.Module, bilm: BiLm) -> None:
+def register_parameters(home: nn.Module, bilm: BiLm) -> None:
     """Registers the parameters of a biLM `in_allennlp_form` in `home`, under AllenNLP's names."""
-    for ours, theirs in names(bilm.config):
+    for ours, theirs in _names(bilm.config):
         *path, last = theirs.split(".")
         module = home
         for part in path:
@@ -82,9 +82,9 @@ def hang_parameters(home: nn.Module, bilm: BiLm) -> None:
 
 def draw_as_allennlp(config: ElmoConfig) -> None:
     """
-    Draws the random numbers that AllenNLP's constructor of a biLM draws.
+    Draws the random numbers that AllenNLP's biLM constructor draws.
 
-    So the rest of a model has the same initial weights, and the same dropout, for the same seed.
+    Then the rest of a model has AllenNLP's initial weights and dropout for the same seed.
     """
     cnn, lstm = config.char_cnn, config.lstm
     for width, number in cnn.filters:
@@ -103,7 +103,7 @@ def draw_as_allennlp(config: ElmoConfig) -> None:
 
 class _JoinedHighway(nn.Linear):
     """
-    AllenNLP's highway layer: both products in one, and the gate's sign reversed.
+    AllenNLP's highway layer: one product for both halves, and the gate's sign reversed.
 
         g = sigmoid(second half)
         y = g * x + (1 - g) * relu(first half)
@@ -121,5 +121,5 @@ class _JoinedHighway(nn.Linear):
         # (..., size), both
         transform, gate = super().forward(inputs).chunk(2, dim=-1)
         transform = torch.relu(transform)
-        # the equation with one product less
+        # the equation with one multiplication less
         return transform + torch.sigmoid(gate) * (inputs - transform)

@@ -1,4 +1,4 @@
-"""The area under the ROC curve, of all processes of distributed training."""
+"""The area under the ROC curve over all processes of distributed training."""
 
 from typing import Any, Optional
 
@@ -13,9 +13,9 @@ __all__ = ["GatheredAuc"]
 class GatheredAuc(Metric):
     """
     The area under the ROC curve: the share of pairs of a positive and a negative example whose
-    scores are in the right order. It is 0.5 where there is no such pair.
+    scores are in the right order; 0.5 without such a pair.
 
-    AllenNLP's `Auc` takes batches of one size only in distributed training.
+    AllenNLP's `Auc` needs batches of equal size in distributed training.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class GatheredAuc(Metric):
         gold_labels : `torch.Tensor`
             (batch,), 0 or 1.
         mask : `Optional[torch.BoolTensor]`
-            (batch,), false for what is not counted; `None` to count all.
+            (batch,), false for examples to ignore; `None` to count all.
         """
         if mask is not None:
             predictions, gold_labels = predictions[mask], gold_labels[mask]
@@ -57,11 +57,11 @@ class GatheredAuc(Metric):
         auc = 0.5
         if num_pairs > 0:
             scores = torch.tensor(self._scores, dtype=torch.float64)
-            # (scores,), those of one value; (examples,), each one's value
+            # (examples,): the index of each example's value; (values,): the number of examples
             _, places, counts = scores.unique(return_inverse=True, return_counts=True)
             # (examples,), from 1; equal scores share their mean
             ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[places]
-            # the sum that the positive examples have among themselves
+            # the positive examples' ranks among themselves, summed
             least = int(positive.sum()) * (int(positive.sum()) + 1) / 2
             auc = (float(ranks[positive].sum()) - least) / num_pairs
         if reset:
@@ -69,5 +69,5 @@ class GatheredAuc(Metric):
         return auc
 
     def reset(self) -> None:
-        """Forgets all scores."""
+        """Removes all scores."""
         self._scores, self._labels = [], []

@@ -19,7 +19,6 @@ from elmo_components.checkpoints import Checkpoint
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
-from elmo_components.pretraining.softmax import AdaptiveSoftmax
 from elmo_components.registered.models.softmax import NextWordSoftmax
 from elmo_components.registered.models.teachers import Teacher
 from elmo_components.registered.token_embedders.architectures import read_architecture
@@ -35,9 +34,9 @@ class ElmoLanguageModel(Model):
     """
     Trains a biLM to predict the next word in both directions (Peters et al. 2018, section 3.1).
 
-    The perplexity that it measures is exact, over the whole vocabulary, whatever softmax trains
-    it. The reader is `elmo_corpus`. In distributed training the loss is the mean over the tokens
-    of all processes' batches, so that the gradients are those of one process with all of them.
+    Its perplexity is exact, over the whole vocabulary, for every softmax. The reader is
+    `elmo_corpus`. In distributed training the loss is the mean over the tokens of all processes'
+    batches, so the gradients are those of one process with all batches.
 
     Registered as a `Model` with name "elmo_language_model".
 
@@ -49,16 +48,16 @@ class ElmoLanguageModel(Model):
         The biLM's architecture: a name such as "english" or "original", the path of a published
         `options.json`, or its contents. See `read_architecture`.
     pretrained_file : `Optional[str]`
-        A checkpoint to start from, in any format that `checkpoints.load` reads. See
-        `LanguageModel.load_checkpoint` for its softmax. AllenNLP drops this key when it rebuilds a
-        model from an archive. `None` for random weights.
+        A checkpoint to start from, in any format of `checkpoints.load`. For its softmax see
+        `LanguageModel.load_checkpoint`. AllenNLP drops this key when it loads an archive. `None`
+        for random weights.
     softmax : `Optional[Lazy[NextWordSoftmax]]`
-        "full", "sampled" or "adaptive"; `None` for "full".
+        "full" (the default), "sampled" or "adaptive".
     dropout : `float`
         See `LanguageModel`; bilm-tf's configurations have 0.1.
     precision : `str`
-        "float32"; or "bfloat16" to train with torch's autocast to bfloat16, on a CPU or a GPU.
-        Weights stay float32, and so does evaluation.
+        "float32", or "bfloat16" to train with torch's autocast to bfloat16. Weights and evaluation
+        stay float32.
     recompute_gates : `bool`
         See `ElmoLstm`.
     target_namespace : `str`
@@ -74,9 +73,8 @@ class ElmoLanguageModel(Model):
 
     # Raises
 
-    `ConfigurationError` for an invalid architecture or softmax, sparse gradients in distributed
-    training, or a vocabulary without words or without the unknown word; `CheckpointError` for a
-    file that cannot be read or has another architecture.
+    `ConfigurationError` for invalid settings, or a vocabulary without words or unknown word;
+    `CheckpointError` for an unreadable checkpoint or another architecture.
     """
 
     default_predictor = "elmo_language_model"
@@ -118,8 +116,7 @@ class ElmoLanguageModel(Model):
             checkpoint = checkpoints.load(pretrained_file, config, softmax=True)
             self.language_model.load_checkpoint(checkpoint, words)
         self.target_namespace = target_namespace
-        # the states after the last batch of `elmo_corpus`'s streams, by whether it was a training
-        # batch: evaluation may come between two of these
+        # the states after the last batch of streams, for evaluation and training (`self.training`)
         self._states: dict[bool, LstmState] = {}
         self._precision = precision
         self._teacher = teacher
@@ -127,7 +124,7 @@ class ElmoLanguageModel(Model):
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
-        # constants, which `DistributedDataParallel` would broadcast with each batch
+        # constants, which DistributedDataParallel would broadcast with each batch
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
         if initializer is not None:
             initializer(self)
@@ -150,20 +147,19 @@ class ElmoLanguageModel(Model):
         targets, backward_targets : `TextFieldTensors`
             int64, (batch, time): the vocabulary's index of the word after each.
         stream : `Optional[torch.Tensor]`
-            int64, (batch,): the stream of each row, in rising order from 0.
+            int64, (batch,): the stream of each row: 0, 1, ....
         continues : `Optional[torch.Tensor]`
-            bool, (batch,): which rows start from the state of the same row after the last batch, in
-            training and in evaluation each. `None` for none, and no state is stored.
+            bool, (batch,): whether each row starts from its state after the last batch. `None` for
+            zeros; no state is stored then.
         teacher_inputs : `Optional[TextFieldTensors]`
-            The sentences' words, for a teacher. Evaluation ignores them.
+            The sentences' words, for a teacher in training.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
-            "loss", the mean of -log p over both directions' targets, in nats, to which training
-            adds the weighted mean of the teacher's losses; "token_losses", (batch, time, 2), -log p
-            of each target. In distributed training the mean of the processes' losses is the mean
-            over all their targets and words.
+            "loss", the mean of -log p over both directions' targets, in nats, plus in training the
+            weighted mean of the teacher's losses; "token_losses", (batch, time, 2), -log p of each
+            target.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
@@ -191,8 +187,8 @@ class ElmoLanguageModel(Model):
         self, inputs: TextFieldTensors, backward_inputs: TextFieldTensors
     ) -> torch.Tensor:
         """
-        Returns log p of every word after the last input of each direction, in nats: (2, batch,
-        num_words). The parameters are those of `forward`.
+        Returns log p of every word after each direction's last input, in nats: (2, batch,
+        num_words). For the parameters see `forward`.
         """
         character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
         # (batch,)
@@ -201,18 +197,13 @@ class ElmoLanguageModel(Model):
         layers, _ = bilm.lstm.directions(bilm.char_cnn(character_ids), lengths)
         # (2, batch, hidden_size)
         last = layers[-1][:, torch.arange(len(lengths), device=lengths.device), lengths - 1]
-        softmax, hidden = self.language_model.softmax, last.flatten(0, 1)
-        if isinstance(softmax, AdaptiveSoftmax):
-            scores = softmax.clusters.log_prob(hidden)
-        else:
-            weight, bias = softmax.output(None)
-            scores = (hidden @ weight.t() + bias).log_softmax(dim=-1)
+        scores = self.language_model.softmax.log_probabilities(last.flatten(0, 1))
         return scores.view(*last.shape[:2], -1)
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """
-        Returns `BidirectionalPerplexity`'s metrics since the last reset, and "teacher_loss", the
-        mean over batches of the teacher's losses, unweighted, if there were any.
+        Returns `BidirectionalPerplexity`'s metrics, and with a teacher "teacher_loss", the mean
+        over batches of its unweighted loss, since the last reset.
         """
         metrics = self._perplexity.get_metric(reset)
         if self._teacher_loss_mean._count:
@@ -224,7 +215,7 @@ class ElmoLanguageModel(Model):
         return self.language_model.to_checkpoint(_words(self.vocab, self.target_namespace))
 
     def carried(self) -> dict[str, Any]:
-        """Returns the state between two training batches that `state_dict` does not have."""
+        """Returns the state between training batches that is not in `state_dict`."""
         streams = self._states.get(True)
         return {"streams": None if streams is None else tuple(streams)}
 
@@ -235,10 +226,10 @@ class ElmoLanguageModel(Model):
             self._states[True] = LstmState(*(part.to(device) for part in carried["streams"]))
 
     def _autocast(self, device_type: str) -> AbstractContextManager:
-        if self._precision == "float32" or not self.training:
-            # the trainer's `use_amp` stays in force
-            return nullcontext()
-        return torch.autocast(device_type, dtype=torch.bfloat16)
+        if self._precision == "bfloat16" and self.training:
+            return torch.autocast(device_type, dtype=torch.bfloat16)
+        # not `enabled=False`, which would override the trainer's `use_amp`
+        return nullcontext()
 
     def _teacher_loss(
         self,
@@ -251,18 +242,16 @@ class ElmoLanguageModel(Model):
             return lengths.new_zeros((), dtype=torch.float32)
         if inputs is None:
             raise ConfigurationError(
-                "A language model with a teacher must be given teacher_inputs in training; give "
-                "the reader elmo_corpus the teacher's teacher_indexer"
+                "A language model with a teacher needs teacher_inputs in training. Give the reader "
+                "elmo_corpus the teacher's teacher_indexer"
             )
         weight = self.distillation.weight
         self.distillation.steps += 1
         if weight == 0.0:
-            # distributed training wants a gradient of every parameter
-            sums = [parameter.sum() for parameter in self.distillation.parameters()]
-            return torch.stack(sums).sum() * 0.0
+            # DistributedDataParallel needs a gradient of every parameter
+            return torch.stack([part.sum() for part in self.distillation.parameters()]).sum() * 0.0
         losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
-        number = _per_process(torch.tensor(len(losses), device=losses.device))
-        loss = losses.sum() / number
+        loss = losses.sum() / _per_process(torch.tensor(len(losses), device=losses.device))
         self._teacher_loss_mean(float(loss.detach()))
         return weight * loss
 
@@ -270,11 +259,11 @@ class ElmoLanguageModel(Model):
         if continues is None or not bool(continues.any()):
             return None
         state = self._states.get(self.training)
-        if state is None or state.hidden.size(2) != len(continues):
+        rows = 0 if state is None else state.hidden.size(2)
+        if state is None or rows != len(continues):
             raise ConfigurationError(
-                f"A batch of {len(continues)} rows continues one of "
-                f"{0 if state is None else state.hidden.size(2)} rows. Set the data loader's "
-                "batch_size to the reader's num_streams, without shuffling"
+                f"A batch of {len(continues)} rows cannot continue a batch of {rows} rows. Set the "
+                "data loader's batch_size to the reader's num_streams, without shuffling"
             )
         # (batch, 1)
         continued = continues.unsqueeze(-1)
@@ -283,7 +272,7 @@ class ElmoLanguageModel(Model):
 
 def _words(vocab: Vocabulary, namespace: str) -> list[str]:
     words = vocab.get_index_to_token_vocabulary(namespace)
-    # an unknown namespace has these two
+    # AllenNLP gives an unknown namespace these two words
     if set(words.values()) <= {vocab._padding_token, vocab._oov_token}:
         raise ConfigurationError(
             f"The vocabulary has no words in the namespace {namespace!r}. Write one with "
@@ -292,21 +281,20 @@ def _words(vocab: Vocabulary, namespace: str) -> list[str]:
         )
     if vocab._oov_token not in words.values():
         raise ConfigurationError(
-            f"The vocabulary's namespace {namespace!r} lacks the unknown word "
-            f"{vocab._oov_token!r}. Set the vocabulary's `oov_token`, "
-            '"<UNK>" for a folder that `allennlp elmo-vocabulary` wrote'
+            f"The namespace {namespace!r} lacks the unknown word {vocab._oov_token!r}. "
+            'Set its `oov_token`, "<UNK>" for a folder that `allennlp elmo-vocabulary` wrote'
         )
     return [words[number] for number in range(len(words))]
 
 
 def _only(tensors: TextFieldTensors) -> torch.Tensor:
-    # one indexer of one key each
+    # one indexer with one key
     ((indexed),) = tensors.values()
     ((tensor),) = indexed.values()
     return tensor
 
 
 def _per_process(count: torch.Tensor) -> torch.Tensor:
-    """Returns the mean of a count over processes, by which `DistributedDataParallel` averages."""
+    """Returns the mean of a count over processes."""
     processes = torch.distributed.get_world_size() if is_distributed() else 1
     return dist_reduce_sum(count).clamp(min=1).to(count.device) / processes

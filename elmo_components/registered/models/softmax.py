@@ -21,7 +21,7 @@ __all__ = ["Adaptive", "Full", "NextWordSoftmax", "Sampled"]
 
 class NextWordSoftmax(Registrable):
     """
-    The names of the softmaxes. A configuration gives some parameters, and the language model adds:
+    The softmaxes by name. A configuration gives some parameters, and the language model adds:
 
     char_cnn : `CharCnn`
         The biLM's character encoder, for tied weights.
@@ -50,8 +50,8 @@ class Full(NextWordSoftmax):
         # Parameters
 
         tied : `bool`
-            Whether the character encoder computes the words' vectors (`TiedWeights`); else each
-            word has a vector of its own (`OwnWeights`).
+            Whether the character encoder computes the words' vectors (`TiedWeights`), instead of
+            a trained vector for each word (`OwnWeights`).
         """
         return FullSoftmax(_output(char_cnn, hidden_size, word_ids, tied=tied))
 

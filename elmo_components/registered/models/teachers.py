@@ -1,4 +1,4 @@
-"""The teachers that a configuration of a language model may ask for."""
+"""The teachers that a configuration of a language model may name."""
 
 from contextlib import nullcontext
 from typing import Optional
@@ -17,17 +17,16 @@ from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 __all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher"]
 
 NO_WEIGHTS = (
-    "The teacher has no pretrained_file, which AllenNLP drops when it loads an archive. To train "
-    "further, use the configuration of the training, with the archive as the model's "
-    "pretrained_file"
+    "The teacher has no pretrained_file; AllenNLP drops it when it loads an archive. To continue "
+    "a training, use its configuration with the archive as the model's pretrained_file"
 )
 
 
 class Teacher(Registrable):
     """
-    A frozen embedder, and how a language model learns from it. The embedder is built when the
-    first batch is trained, and is no module of the model: neither checkpoints nor archives hold its
-    weights, and an archive can be loaded where the teacher is not.
+    A frozen embedder, and the settings of the distillation. The embedder is built at the first
+    training batch. It is no submodule of the model: checkpoints and archives do not contain its
+    weights, and loading them does not need the teacher.
 
     # Parameters
 
@@ -53,7 +52,7 @@ class Teacher(Registrable):
         self._embedder: Optional[TokenEmbedder] = None
 
     def distillation(self, config: ElmoConfig) -> Distillation:
-        """Returns the loss, and what of it is trained, for a student of these sizes."""
+        """Returns the loss and its trained parameters for a student of these sizes."""
         return Distillation(
             config,
             self._size,
@@ -64,7 +63,7 @@ class Teacher(Registrable):
 
     def vectors(self, inputs: TextFieldTensors) -> torch.Tensor:
         """
-        Returns the teacher's vectors, (batch, words, size), of a field that one indexer indexed.
+        Returns the teacher's vectors, (batch, words, size), of a field with one indexer.
 
         # Raises
 
@@ -72,7 +71,7 @@ class Teacher(Registrable):
         """
         (tensors,) = inputs.values()
         if self._embedder is None:
-            # the student's random numbers must not depend on when this happens
+            # the student's random numbers must not depend on the time of building
             with torch.random.fork_rng():
                 self._embedder = self._build().requires_grad_(False).eval()
             size = self._embedder.get_output_dim()

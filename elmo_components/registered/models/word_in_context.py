@@ -1,4 +1,4 @@
-"""The AllenNLP `Model` that says whether a word has the same sense in two sentences."""
+"""An AllenNLP `Model` that predicts whether a word has the same sense in two sentences."""
 
 from typing import Any, Optional
 
@@ -82,10 +82,10 @@ class Features(WordComparison):
 @Model.register("elmo_word_in_context")
 class WordInContext(Model):
     """
-    Says whether a word has the same sense in two sentences, from its two vectors (Word in Context,
-    Pilehvar and Camacho-Collados 2019). The dataset reader is `elmo_word_in_context`.
+    Predicts whether a word has the same sense in two sentences, from its two vectors (Word in
+    Context, Pilehvar and Camacho-Collados 2019). The dataset reader is `elmo_word_in_context`.
 
-    The metrics are "accuracy" and "auc", the area under the ROC curve, which needs no threshold.
+    The metrics are "accuracy" and "auc", the area under the ROC curve.
 
     Registered as a `Model` with name "elmo_word_in_context".
 

@@ -20,10 +20,9 @@ ZIP, PICKLE = b"PK", b"\x80"
 @Checkpointer.register("elmo_checkpointer")
 class WholeCheckpointer(Checkpointer):
     """
-    AllenNLP's checkpointer that survives being killed while it writes.
+    AllenNLP's checkpointer, which also survives a kill while it writes.
 
-    Before it loads, it renames incomplete checkpoints to `*.incomplete`, so that the newest
-    complete one is loaded.
+    It renames incomplete checkpoints to `*.incomplete` and loads the newest complete one.
 
     Registered as a `Checkpointer` with name "elmo_checkpointer"; for the parameters see
     `Checkpointer`.
@@ -46,5 +45,5 @@ def _is_complete(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         start = file.read(2)
-    # the directory of a zip archive is its end; torch finds out about an incomplete pickle
+    # a zip archive ends with its directory; torch itself detects an incomplete pickle
     return zipfile.is_zipfile(path) if start == ZIP else start[:1] == PICKLE

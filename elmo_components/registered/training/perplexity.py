@@ -14,10 +14,10 @@ class BidirectionalPerplexity(Metric):
     """
     exp of the mean of -log p over all predicted tokens since the last reset.
 
-    It is measured over both directions, over each, and without unknown words. AllenNLP's
-    `Perplexity` gives each batch the same weight, whatever its number of tokens. In distributed
-    training the tokens of all processes count; each process must measure the same number of
-    batches, which AllenNLP's trainer ensures.
+    The metrics are for both directions, each direction, and without unknown words. (AllenNLP's
+    `Perplexity` weights batches equally, whatever their number of tokens.) Distributed training
+    counts the tokens of all processes; all must measure the same number of batches, which
+    AllenNLP's trainer ensures.
 
     Registered as a `Metric` with name "bidirectional_perplexity".
 
@@ -72,13 +72,13 @@ class BidirectionalPerplexity(Metric):
 
     def reset(self) -> None:
         """Sets all sums to 0."""
-        # float64, (4, 2): the sums of all losses and of the unknown words', then the numbers of all
-        # targets and of unknown ones; each forward, then backward
+        # float64, (4, 2): the sums of all losses and of unknown words' losses, the numbers of all
+        # targets and of unknown words; each forward, then backward
         self.totals = torch.zeros(4, 2, dtype=torch.float64)
 
 
 def _perplexity(loss: float, count: float) -> float:
     if count == 0:
         return math.nan
-    # a larger one overflows, and a diverged run should not end in an error
+    # exp overflows above, and a diverged run should not end in an error
     return math.exp(loss / count) if loss / count < 700.0 else math.inf

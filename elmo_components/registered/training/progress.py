@@ -24,12 +24,11 @@ class ElmoProgress(TrainerCallback):
     Adds `tokens_per_second` to each training batch's metrics, which the progress bar shows.
 
     It is the speed over the last 50 batches, including reading and saving. A position counts once,
-    though both directions predict a word there; padding does not count. In distributed training it
-    is the first process's own. Later callbacks see it too: TensorBoard's logs
-    "train/batch_tokens_per_second".
+    for both directions; padding does not count. In distributed training it is the first process's
+    speed. TensorBoard's callback logs it as "train/batch_tokens_per_second".
 
-    The callback warns once if the learning rate falls to 0 before the end, which a scheduler does
-    that was configured with too few steps.
+    The callback warns once if the learning rate falls to 0 before the end: then the scheduler is
+    configured with too few steps.
 
     Registered as a `TrainerCallback` with name "elmo_progress".
 
@@ -40,7 +39,7 @@ class ElmoProgress(TrainerCallback):
 
     def __init__(self, serialization_dir: str) -> None:
         super().__init__(serialization_dir)
-        # the time at which each batch ended, and its tokens; the first one's do not count
+        # the end time and the tokens of each batch; the first batch's tokens do not count
         self._last: deque[tuple[float, int]] = deque(maxlen=51)
         self._rate_is_zero = self._has_warned = False
 
@@ -77,7 +76,7 @@ class ElmoProgress(TrainerCallback):
             seconds = self._last[-1][0] - self._last[0][0]
             tokens = sum(number for _, number in self._last) - self._last[0][1]
             batch_metrics["tokens_per_second"] = tokens / seconds
-        # the rate of this batch: the next one's, already set here, is 0 after the last batch
+        # this batch's rate; the scheduler has already set the next one, 0 after the last batch
         if self._rate_is_zero and not self._has_warned:
             self._has_warned = True
             logger.warning(

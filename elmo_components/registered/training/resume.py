@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from itertools import count, repeat
 from typing import Any, Callable, Optional
 
-import numpy
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import dump_metrics
-from allennlp.data import DataLoader, TensorDict, Vocabulary
+from allennlp.data import DataLoader, TensorDict
 from allennlp.data.data_loaders import MultiProcessDataLoader
 from allennlp.training.callbacks import ConfidenceChecksCallback, TrainerCallback
 from allennlp.training.gradient_descent_trainer import GradientDescentTrainer
-from allennlp.training.metrics import Metric
+
+from elmo_components.registered.training.state import (
+    metric_states,
+    random_states,
+    set_metric_states,
+    set_random_states,
+)
 
 __all__ = ["ElmoResume"]
-
-PLAIN = (bool, int, float, str, type(None))
 
 
 @TrainerCallback.register("elmo_resume")
@@ -27,48 +30,48 @@ class ElmoResume(TrainerCallback):
     Makes `allennlp train --recover` continue a killed training exactly: the same batches, losses,
     learning rates and metrics as without the kill.
 
-    By itself AllenNLP reads all batches again to skip the trained ones, and restores neither the
-    random states nor the number of batches, which sets the learning rate. This callback skips
-    finished epochs without reading, and reads without training only the batches since the data
-    loader's last pass began. It restores the states of torch's, numpy's and Python's generators,
-    the number of batches, the scale of `use_amp`, and the sums of the epoch's metrics (but for
-    "reg_loss", a regularizer's).
+    AllenNLP alone reads all batches again to skip the trained ones. It restores neither the random
+    states nor the number of batches, which sets the learning rate. This callback skips finished
+    epochs without reading. It reads again only the batches since the data loader's last pass
+    began. It restores the states of torch's, numpy's and Python's generators, the number of
+    batches, the scale of `use_amp`, and the sums of the epoch's metrics (except "reg_loss", a
+    regularizer's).
 
-    What it needs:
+    Requirements:
 
     * the data loader "multiprocess", AllenNLP's default, with at most one worker: several workers'
       batches come in no fixed order;
     * one process: a checkpoint holds the callbacks of the first process only;
     * a reader whose passes are all the same, or one that counts them in an attribute `epoch`, as
       `elmo_corpus` does;
-    * a model whose state between batches is in its `state_dict` and its `Metric`s. One with more
-      has methods `carried`, which returns that state in plain values and tensors, and `carry`,
-      which restores it, as `ElmoLanguageModel` has.
+    * a model whose state between batches is in its `state_dict` and its `Metric`s. A model with
+      more state needs a method `carried`, which returns it in plain values and tensors, and a
+      method `carry`, which restores it, as in `ElmoLanguageModel`.
 
     With `checkpointer: {type: "elmo_checkpointer"}` a training may also be killed while it writes a
-    checkpoint. `run_confidence_checks` may stay on: AllenNLP ends these checks with the first batch
-    of the first epoch, so a resumed training goes without them.
+    checkpoint. `run_confidence_checks` may be true: AllenNLP ends these checks with the first batch
+    of the first epoch, so a resumed training does not run them.
 
     Registered as a `TrainerCallback` with name "elmo_resume".
 
     # Raises
 
-    `ConfigurationError`, when training starts, for another data loader, several workers, and
+    `ConfigurationError`, when training starts, for another data loader, several workers, or
     distributed training.
     """
 
     def __init__(self, serialization_dir: str) -> None:
         super().__init__(serialization_dir)
-        # the checkpoint's, in a resumed training
+        # `load_state_dict`'s argument, in a resumed training
         self._checkpoint: Optional[dict[str, Any]] = None
-        # the epoch in which the training resumed, whose loss AllenNLP sums from there only
+        # the epoch in which the training resumed: AllenNLP sums its loss from there only
         self._resumed_epoch: Optional[int] = None
         self._loss = 0.0
 
     def on_start(
         self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
     ) -> None:
-        """Replaces the trainer's data loader by one that knows its position."""
+        """Replaces the trainer's data loader with one that can save its position."""
         super().on_start(trainer, is_primary, **kwargs)
         if trainer._distributed:
             raise ConfigurationError(
@@ -85,11 +88,11 @@ class ElmoResume(TrainerCallback):
             raise ConfigurationError(
                 f"elmo_resume needs at most one data-loader worker; found num_workers {num_workers}"
             )
-        self._batches = _Batches(loader, trainer.cuda_device)
-        trainer.data_loader = self._batches
+        self._loader = _ResumableLoader(loader, trainer.cuda_device)
+        trainer.data_loader = self._loader
         if self._checkpoint is not None:
             _remove_confidence_checks(trainer)
-            self._batches.go_to(
+            self._loader.go_to(
                 self._checkpoint["place"],
                 finished_epochs=trainer._start_after_epochs_completed,
                 on_arrival=self._restore,
@@ -138,22 +141,20 @@ class ElmoResume(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Gives the trainer its own data loader back."""
-        trainer.data_loader = self._batches.loader
+        trainer.data_loader = self._loader.loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns plain values and tensors only, which `torch.load` reads by default."""
+        """Returns only plain values and tensors, which `torch.load` reads by default."""
         trainer = self.trainer
         assert trainer is not None
         carried = getattr(trainer.model, "carried", None)
         return {
-            "place": self._batches.place(),
-            "random": _random_states(trainer.cuda_device),
+            "place": self._loader.place(),
+            "random": random_states(trainer.cuda_device),
             "total_batches": trainer._total_batches_completed,
             "loss": self._loss,
             "model": None if carried is None else carried(),
-            "metrics": {
-                name: _state_of(metric) for name, metric in _metrics(trainer.model).items()
-            },
+            "metrics": metric_states(trainer.model),
             "scaler": {} if trainer._scaler is None else trainer._scaler.state_dict(),
         }
 
@@ -165,21 +166,19 @@ class ElmoResume(TrainerCallback):
         trainer, checkpoint = self.trainer, self._checkpoint
         assert trainer is not None and checkpoint is not None
         trainer._total_batches_completed = checkpoint["total_batches"]
-        # else an epoch that was killed after its last batch would have no metrics
+        # otherwise an epoch that was killed after its last batch would have no metrics
         trainer._start_after_batches_in_epoch_completed = 0
         self._loss = checkpoint["loss"]
         if checkpoint["model"] is not None:
             model: Any = trainer.model
             model.carry(checkpoint["model"])
-        metrics = _metrics(trainer.model)
-        for name, state in checkpoint["metrics"].items():
-            _set_state(metrics[name], state)
+        set_metric_states(trainer.model, checkpoint["metrics"])
         if trainer._scaler is not None:
             trainer._scaler.load_state_dict(checkpoint["scaler"])
-        _set_random_states(checkpoint["random"])
+        set_random_states(checkpoint["random"])
 
 
-class _Batches(DataLoader):
+class _ResumableLoader(DataLoader):
     """
     A loader's batches in the trainer's epochs, from a position that can be saved and restored.
 
@@ -221,7 +220,7 @@ class _Batches(DataLoader):
             return
         if self._destination is not None:
             self._given = self._destination["given"]
-            # in place of the trained batches, which the trainer skips
+            # stand for the trained batches, which the trainer skips
             yield from repeat({}, self._given)
             self._reach(self._destination)
             self._destination = None
@@ -257,7 +256,7 @@ class _Batches(DataLoader):
     def _reach(self, place: dict[str, Any]) -> None:
         if place["epoch"] is not None:
             self.loader.reader.epoch = place["epoch"]
-        _set_random_states(place["random"])
+        set_random_states(place["random"])
         for number in range(place["taken"]):
             if self._next() is None:
                 raise ConfigurationError(
@@ -279,7 +278,7 @@ class _Batches(DataLoader):
 
     def _here(self) -> dict[str, Any]:
         epoch = getattr(self.loader.reader, "epoch", None)
-        return {"epoch": epoch, "random": _random_states(self._device)}
+        return {"epoch": epoch, "random": random_states(self._device)}
 
 
 def _remove_confidence_checks(trainer: GradientDescentTrainer) -> None:
@@ -289,100 +288,3 @@ def _remove_confidence_checks(trainer: GradientDescentTrainer) -> None:
             # its hooks, if it started before this callback
             if hasattr(callback, "_verification"):
                 callback._verification.destroy_hooks()
-
-
-def _metrics(model: torch.nn.Module) -> dict[str, Any]:
-    """Returns the metrics among the attributes of a model's modules, and their parts, by name."""
-    found: dict[str, Any] = {}
-
-    def search(name: str, value: Any, in_metric: bool) -> None:
-        if isinstance(value, (list, tuple)):
-            value = dict(enumerate(value))
-        if isinstance(value, dict):
-            for key, part in value.items():
-                search(f"{name}.{key}", part, in_metric)
-        elif isinstance(value, Metric) or (in_metric and _is_record(value)):
-            if any(value is other for other in found.values()):
-                return
-            found[name] = value
-            for key, part in vars(value).items():
-                search(f"{name}.{key}", part, True)
-
-    for name, module in model.named_modules():
-        for key, value in vars(module).items():
-            # modules are searched by themselves
-            if key != "_modules":
-                search(f"{name}.{key}", value, False)
-    return found
-
-
-def _is_record(value: Any) -> bool:
-    """Returns whether an object may have numbers of a metric, as a coreference scorer does."""
-    others = (torch.Tensor, torch.nn.Module, Vocabulary, type)
-    return hasattr(value, "__dict__") and not callable(value) and not isinstance(value, others)
-
-
-def _state_of(metric: Any) -> dict[str, Any]:
-    """Returns those of a metric's attributes that are plain, or made of plain values."""
-    found = {}
-    for name, value in vars(metric).items():
-        try:
-            found[name] = _plain(value)
-        except TypeError:
-            # a metric's settings, such as a function
-            continue
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, set)):
-        return [_plain(part) for part in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(part) for part in value)
-    if isinstance(value, (numpy.generic, numpy.ndarray)):
-        return value.tolist()
-    if isinstance(value, torch.Tensor):
-        return value.clone()
-    if isinstance(value, PLAIN):
-        return value
-    raise TypeError
-
-
-def _set_state(metric: Any, state: dict[str, Any]) -> None:
-    values = vars(metric)
-    for name, value in state.items():
-        current = values.get(name)
-        if isinstance(current, dict):
-            # in place, as it may be a `defaultdict`
-            current.clear()
-            current.update(value)
-        elif isinstance(current, numpy.ndarray):
-            values[name] = numpy.array(value, dtype=current.dtype)
-        elif isinstance(current, set):
-            values[name] = set(value)
-        else:
-            values[name] = value
-
-
-def _random_states(device: torch.device) -> dict[str, Any]:
-    kind, key, *rest = numpy.random.get_state()
-    assert isinstance(key, numpy.ndarray)
-    states = {
-        "python": random.getstate(),
-        "numpy": (kind, key.tolist(), *rest),
-        "torch": torch.get_rng_state(),
-    }
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_random_states(states: dict[str, Any]) -> None:
-    random.setstate(states["python"])
-    numpy.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
-    if "cuda" in states:
-        # the trainer's device is the current one
-        torch.cuda.set_rng_state(states["cuda"])

@@ -309,5 +309,5 @@ def test_files_that_are_no_text_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"a\.zip"):
         read(make(), str(tmp_path))
     (tmp_path / "b.txt").touch()
-    with pytest.raises(ValueError, match=r"b\.txt: must hold a sentence"):
+    with pytest.raises(ValueError, match=r"b\.txt: all lines are blank"):
         read(make(), f"{tmp_path}/*.txt")

@@ -366,7 +366,7 @@ def test_a_batch_of_another_size_than_the_streams_is_an_error(
     batch = next(iter(loader(corpus, vocab, 4, **settings)))
     batch.pop("stream")
     model = make(vocab)
-    with pytest.raises(ConfigurationError, match="4 rows continues one of 0 rows"):
+    with pytest.raises(ConfigurationError, match="4 rows cannot continue a batch of 0 rows"):
         model(**{**batch, "continues": torch.ones(4, dtype=torch.bool)})
 
 
