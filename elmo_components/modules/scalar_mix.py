@@ -79,8 +79,9 @@ class ScalarMix(nn.Module):
         if self.do_layer_norm:
             layers = _layer_norm(layers, mask)
         # (num_layers,): gamma here saves a pass over the mean, and one backward
-        weights = self.gamma * torch.softmax(self.weights, dim=0)
-        dtype = torch.promote_types(weights.dtype, layers.dtype)
+        at_least_float32 = torch.promote_types(self.weights.dtype, torch.float32)
+        weights = self.gamma * torch.softmax(self.weights, dim=0, dtype=at_least_float32)
+        dtype = torch.promote_types(self.weights.dtype, layers.dtype)
         # (batch, time, size)
         return torch.einsum("l,lbts->bts", weights.to(dtype), layers.to(dtype))
 

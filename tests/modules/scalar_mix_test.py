@@ -48,6 +48,8 @@ def test_gradients_are_those_of_the_function() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_layer_norm_in_half_precision_does_not_overflow(dtype: torch.dtype) -> None:
+    if dtype == torch.float16 and torch.__version__.startswith("1."):
+        pytest.skip("torch 1.12 has no products of float16 on CPUs")
     # the sum of squares is 70 times the largest float16
     layers = torch.randn(3, 32, 40, 1024) * torch.tensor([1.0, 2.0, 5.0]).view(3, 1, 1, 1)
     mask = torch.ones(32, 40, dtype=torch.bool)

@@ -112,7 +112,8 @@ def test_a_model_of_many_tensors_is_read(tmp_path: Path, newer: bool) -> None:
     state = {name.format(number): torch.ones(1) for number in range(2000)}
     path = saved(state, tmp_path / "x.pkl", newer=newer)
     with zipfile.ZipFile(saved(state, tmp_path / "zip", newer=True)) as archive:
-        assert archive.getinfo("zip/data.pkl").file_size > 1 << 18
+        (index,) = (item for item in archive.infolist() if item.filename.endswith("/data.pkl"))
+        assert index.file_size > 1 << 18
     assert read(path).keys() == state.keys()
 
 

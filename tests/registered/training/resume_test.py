@@ -101,7 +101,10 @@ def test_a_resumed_training_has_the_losses_of_one_without_a_kill(
         for place, values in found.items():
             for name, value in expected[place].items():
                 if name != "words":
-                    value = pytest.approx(value, abs=1e-6)
+                    # a teacher's cached words are gone after a kill; it may compute them in other
+                    # batches, to the last bits
+                    relative = 1e-6 if variant == "teacher" else None
+                    value = pytest.approx(value, abs=1e-6, rel=relative)
                 assert values[name] == value, (kill, place, name)
         for path in ("metrics_epoch_0.json", "metrics_epoch_1.json", "metrics.json"):
             assert metrics_of(folder / path) == pytest.approx(
