@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-# torch's threads of several processes would wait for one another
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Threads of several test processes would wait for one another, and a process that was forked after
+# its parent used OpenMP's threads may hang.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy
 import pytest

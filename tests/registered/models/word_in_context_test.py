@@ -120,7 +120,7 @@ def test_the_predictor_takes_sentences_and_lists_of_tokens(tiny: Elmo) -> None:
     assert set(one) == {"label", "probability"} and one["label"] == "T"
     assert one["probability"] == pytest.approx(same["probability"], rel=1e-5)
     for wrong, message in (
-        ({**text, "first_index": 3}, "first_index must be less than 3, .*; found 3"),
+        ({**text, "first_index": 3}, "first_index must be at least 0 and less than 3, .*; found 3"),
         ({**text, "second": 7}, "each a sentence or a list of tokens; found 7"),
         ({"first": "a", "second": "b"}, '"first_index" and "second_index"'),
     ):
