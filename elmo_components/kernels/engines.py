@@ -125,8 +125,8 @@ def fbgemm(weights: Sequence[torch.Tensor]) -> Engine:
 
     def product(inputs: torch.Tensor, addend: Optional[Outputs]) -> Outputs:
         directions, rows, _ = inputs.shape
-        # (directions, rows, 1)
-        scales = torch.linalg.vector_norm(inputs, float("inf"), dim=2, keepdim=True)
+        # (directions, rows, 1); the infinity norm is not vectorized, and takes ten times as long
+        scales = inputs.abs().amax(dim=2, keepdim=True)
         scales.clamp_(min=torch.finfo(inputs.dtype).tiny)
         # (directions, rows, input_size + 4)
         scaled = torch.cat([inputs / scales, columns.expand(directions, rows, -1)], dim=2)

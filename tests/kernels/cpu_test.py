@@ -250,11 +250,11 @@ def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])
 def test_lower_precisions_are_close(precision: str, least: float) -> None:
     # large enough for every engine
-    config = LstmConfig(128, 1024, 2, 3.0, 3.0, True)
-    module = ElmoLstm(config, input_size=128, precision=precision).eval()
+    config = LstmConfig(256, 1024, 2, 3.0, 3.0, True)
+    module = ElmoLstm(config, input_size=256, precision=precision).eval()
     lengths = torch.tensor([9, 1, 4])
     mask = torch.arange(9).unsqueeze(0) < lengths.unsqueeze(1)
-    inputs = torch.randn(3, 9, 128)
+    inputs = torch.randn(3, 9, 256)
     with torch.no_grad():
         found = module(inputs, mask)[0]
     cosines = torch.nn.functional.cosine_similarity(
@@ -276,9 +276,9 @@ def test_gradients_are_always_of_full_precision() -> None:
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: int) -> None:
-    module = ElmoLstm(LstmConfig(128, 1024, 2, 3.0, 3.0, True), input_size=128, precision="int8")
+    module = ElmoLstm(LstmConfig(256, 1024, 2, 3.0, 3.0, True), input_size=256, precision="int8")
     mask = torch.arange(9).unsqueeze(0) < torch.tensor([9, 1, 4, 7]).unsqueeze(1)
-    inputs = torch.randn(4, 9, 128) * torch.tensor([0.1, 1.0, 3.0, 9.0]).view(4, 1, 1)
+    inputs = torch.randn(4, 9, 256) * torch.tensor([0.1, 1.0, 3.0, 9.0]).view(4, 1, 1)
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
