@@ -83,6 +83,8 @@ def test_gradients_are_those_of_the_function() -> None:
         lambda *_: bilm(ids([["ab", "c"], ["d"]])).layers,
         tuple(parameter for _, parameter in names_and_parameters),
         fast_mode=True,
+        # the last bits of float64, on torch 1.12
+        nondet_tol=1e-12,
     )
 
 
