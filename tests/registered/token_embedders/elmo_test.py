@@ -159,6 +159,15 @@ def test_features_that_change_cannot_be_kept(config: dict, settings: dict[str, o
         make(config, frozen_features={}, **settings)
 
 
+def test_an_archive_s_folder_of_frozen_features_is_ignored(
+    config: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = make(config, frozen_features={"path": str(tmp_path / "layers")})
+    assert embedder(IDS).shape[:2] == IDS.shape[:2]
+    assert not (tmp_path / "layers").exists()
+    assert "frozen_features.path is ignored" in caplog.text
+
+
 @pytest.mark.parametrize("settings", [{"max_gigabytes": 0}, {"dtype": "int8"}])
 def test_frozen_features_that_cannot_be_are_a_configuration_error(
     config: dict, settings: dict[str, object]
