@@ -7,7 +7,7 @@ from elmo_components.registered.commands import (
     InspectCommand,
     VocabularyCommand,
 )
-from elmo_components.registered.compatibility import torch2, transformers  # noqa: F401
+from elmo_components.registered.compatibility import locks, torch2, transformers  # noqa: F401
 from elmo_components.registered.dataset_readers.columns import ColumnReader
 from elmo_components.registered.dataset_readers.corpus import CorpusReader
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
