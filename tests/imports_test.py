@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 
 # Folders, and the files of the root, lowest first: a file imports from its own folder and from
 # levels below it. The files of the root on the lowest level import one another, without a circle.
+# `integrations.hub` only downloads, so that checkpoints can come from there.
 LEVELS = [
-    {"alphabet", "caching", "characters", "config", "options"},
+    {"alphabet", "caching", "characters", "config", "options", "integrations.hub"},
     {"checkpoints", "kernels"},
     {"modules"},
     {"pretraining"},
@@ -31,6 +32,7 @@ ONLY_IN = {
     "allennlp_models": {"registered.translation.seq2seq"},
     "adjustText": {"inspection.pictures"},
     "cached_path": {"checkpoints.download"},
+    "huggingface_hub": {"integrations.hub"},
     "h5py": {"checkpoints.bilm_tf.format", "checkpoints.untrusted.hdf5", "embedding.writers"},
     "matplotlib": {"inspection.pictures"},
     "pyarrow": {"embedding.readers", "embedding.writers"},
@@ -75,7 +77,8 @@ def level_of(name: str) -> int:
     folder = name.partition(".")[0]
     if folder in ABOVE:
         return len(LEVELS)
-    (level,) = (number for number, folders in enumerate(LEVELS) if folder in folders)
+    # a file may have a level of its own
+    (level, *_) = (number for number, folders in enumerate(LEVELS) if {name, folder} & folders)
     return level
 
 
