@@ -20,7 +20,7 @@ LEVELS = [
     {"pretraining"},
     {"embedding"},
     {"elmo", "inspection"},
-    {"commands"},
+    {"commands", "integrations"},
     # allennlp may be imported from here on only
     {"registered"},
 ]
@@ -39,7 +39,13 @@ ONLY_IN = {
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
     "sklearn": {"inspection.word_uses"},
-    "spacy": {"registered.tokenizers.spacy_blank"},
+    "spacy": {
+        "integrations.spacy.factories",
+        "integrations.spacy.sentences",
+        "registered.scored_tagger",
+        "registered.spacy_tagger",
+        "registered.tokenizers.spacy_blank",
+    },
     "tqdm": {"commands.embed"},
 }
 ANYWHERE = {"numpy", "torch"}
