@@ -20,11 +20,13 @@ LEVELS = [
     {"pretraining"},
     {"embedding"},
     {"elmo", "inspection"},
-    {"commands", "integrations"},
+    {"integrations"},
+    {"demo"},
+    {"commands"},
     # allennlp may be imported from here on only
     {"registered"},
 ]
-FIRST_WITH_ALLENNLP = 7
+FIRST_WITH_ALLENNLP = 9
 # `elmo_components` itself and `drop_in`, which import what they like and which nobody imports.
 ABOVE = {"", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
@@ -32,14 +34,16 @@ ONLY_IN = {
     "allennlp_models": {"registered.translation.seq2seq"},
     "adjustText": {"inspection.pictures"},
     "cached_path": {"checkpoints.download"},
+    "gradio": {"demo.page"},
     "huggingface_hub": {"integrations.hub"},
     "h5py": {"checkpoints.bilm_tf.format", "checkpoints.untrusted.hdf5", "embedding.writers"},
     "matplotlib": {"inspection.pictures"},
     "pyarrow": {"embedding.readers", "embedding.writers"},
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
-    "sklearn": {"inspection.word_uses"},
+    "sklearn": {"demo.uses", "inspection.word_uses"},
     "spacy": {
+        "demo.tokens",
         "integrations.spacy.factories",
         "integrations.spacy.sentences",
         "registered.scored_tagger",
