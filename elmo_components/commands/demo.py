@@ -1,14 +1,16 @@
 """Serves a page on this machine that shows what a model does."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 from elmo_components.checkpoints.names import ENGLISH
 from elmo_components.demo.page import HOST, build_page, check_port, import_gradio, serve
-from elmo_components.demo.tagging import load_tagger
+from elmo_components.demo.tagging import TextTagger, load_tagger
 from elmo_components.demo.tokens import splitter
 from elmo_components.elmo import Elmo
+from elmo_components.inspection.mixes import Mix
 from elmo_components.inspection.report import inspect
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "run"]
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, serve_page: Callable[..., None] = serve) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Loads the models, and serves the page until it is interrupted."""
     # what may be wrong, before what takes long
     import_gradio()
@@ -54,12 +56,14 @@ def run(arguments: argparse.Namespace, serve_page: Callable[..., None] = serve) 
     split = splitter(arguments.language)
     elmo = Elmo.from_pretrained(arguments.model)
     inspection = inspect(arguments.model)
-    tagger, mixes = None, ()
+    tagger: Optional[TextTagger] = None
+    mixes: Sequence[Mix] = ()
     if arguments.archive is not None:
         archive = Path(arguments.archive)
         print(f"Loading {archive} ...", flush=True)
         tagger = load_tagger(archive, language=arguments.language)
         mixes = inspect(archive).mixes
     page = build_page(elmo, inspection, tagger=tagger, mixes=mixes, split=split)
+    serve(page, port=arguments.port)
     print(f"Open http://{HOST}:{arguments.port} in a browser. Stop with Ctrl+C.", flush=True)
-    serve_page(page, port=arguments.port)
+    page.block_thread()

@@ -20,6 +20,8 @@ LINE, CHARACTER = 15.0, 6.6
 SPACE_BEFORE_MARK = re.compile(r" (?=[.,;:!?)](?: |$))")
 # More labels would hide the points.
 MAX_LABELS = 40
+# left, top, right, bottom
+Box = tuple[float, float, float, float]
 LABEL_TOKENS, LIST_TOKENS = 2, 30
 
 
@@ -104,7 +106,7 @@ def plane(
     )
 
 
-def _label(text: str, x: float, y: float, taken: list[tuple[float, ...]]) -> list[str]:
+def _label(text: str, x: float, y: float, taken: list[Box]) -> list[str]:
     """Returns the label of a point at the first free place around it, and takes the place."""
     width = CHARACTER * len(text)
     for shift in (0, LINE, -LINE):
@@ -122,7 +124,7 @@ def _label(text: str, x: float, y: float, taken: list[tuple[float, ...]]) -> lis
     return []
 
 
-def _overlap(first: Sequence[float], second: Sequence[float]) -> bool:
+def _overlap(first: Box, second: Box) -> bool:
     return (
         first[0] < second[2]
         and second[0] < first[2]

@@ -138,14 +138,9 @@ def build_page(
     return page
 
 
-def serve(page: Any, *, port: int, prevent_thread_lock: bool = False) -> None:
+def serve(page: Any, *, port: int) -> None:
     """
-    Serves the page on this machine until the process is interrupted.
-
-    # Parameters
-
-    prevent_thread_lock : `bool`
-        Whether to return at once, with the server in a thread.
+    Serves the page on this machine, in a thread. `page.block_thread()` waits for an interruption.
 
     # Raises
 
@@ -164,5 +159,5 @@ def serve(page: Any, *, port: int, prevent_thread_lock: bool = False) -> None:
         footer_links=[],
         theme=gradio.themes.Default(font=FONTS, font_mono=FONTS_MONO),
         css=CSS,
-        prevent_thread_lock=prevent_thread_lock,
+        prevent_thread_lock=True,
     )

@@ -26,7 +26,8 @@ CSS = """
   overflow-wrap: break-word; }
 .prose .elmo-table th { font-weight: 600; opacity: 0.75; }
 .elmo-sizes td:first-child { white-space: nowrap; }
-.prose .elmo-table th.elmo-number, .prose .elmo-table td.elmo-number { text-align: right; font-variant-numeric: tabular-nums; }
+.prose .elmo-table th.elmo-number, .prose .elmo-table td.elmo-number { text-align: right;
+  font-variant-numeric: tabular-nums; }
 .elmo-table ul { margin: 0; padding: 0; list-style: none; }
 .elmo-map { width: 100%; height: auto; display: block; color: var(--body-text-color);
   border: 1px solid var(--border-color-primary); border-radius: 8px; }

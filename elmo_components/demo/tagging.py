@@ -1,17 +1,17 @@
 """Tags a text with the model of an AllenNLP archive, through spaCy's pipe "elmo_tagger"."""
 
-import logging
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
+from tarfile import TarError
 from typing import Any, Optional
 
 from elmo_components.demo.tokens import blank_pipeline
 
 __all__ = ["MAX_CHARACTERS", "Piece", "TextTagger", "load_tagger"]
-
-logger = logging.getLogger(__name__)
 
 FACTORY = "elmo_tagger"
 # Of a text: some 2,000 words, which take a few seconds.
@@ -102,14 +102,14 @@ def load_tagger(archive: Path, *, language: str) -> TextTagger:
         tagger("A first try .")
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from error
-    # torch's error of a broken archive, and AllenNLP's
-    except (RuntimeError, *_configuration_errors()) as error:
+    except _archive_errors() as error:
         message = " ".join(str(error).split())
         raise ValueError(f"{archive} cannot be used: {message}") from error
     return tagger
 
 
-def _configuration_errors() -> tuple[type[Exception], ...]:
-    """Returns AllenNLP's class of errors, without an import of AllenNLP."""
+def _archive_errors() -> tuple[type[Exception], ...]:
+    """Returns the errors of a broken archive, AllenNLP's included without an import of it."""
     checks = sys.modules.get("allennlp.common.checks")
-    return () if checks is None else (checks.ConfigurationError,)
+    own = () if checks is None else (checks.ConfigurationError,)
+    return (RuntimeError, KeyError, EOFError, TarError, UnpicklingError, zlib.error, *own)
