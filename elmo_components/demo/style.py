@@ -36,7 +36,7 @@ CSS = """
 .elmo-point text { font-size: 11px; text-anchor: middle; fill: currentColor; }
 .elmo-small .elmo-point text { font-size: 20px; }
 .elmo-use { font-size: 12.5px; fill: currentColor; opacity: 0.8; }
-.elmo-maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr));
+.elmo-maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr));
   gap: 1rem; }
 .elmo-maps figure { margin: 0; }
 .elmo-maps figcaption { text-align: center; font-size: 0.92rem; }
