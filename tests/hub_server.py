@@ -42,7 +42,10 @@ class HubServer(ThreadingHTTPServer):
     @property
     def files(self) -> list[str]:
         """The names of the files that were downloaded."""
-        return [line.rpartition("/")[2] for line in self.requests if line.startswith("GET")]
+        downloads = [
+            line for line in self.requests if line.startswith("GET") and "/resolve/" in line
+        ]
+        return [line.rpartition("/")[2] for line in downloads]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -74,28 +77,42 @@ class _Handler(BaseHTTPRequestHandler):
         folder = self._folder(repository, revision or "main")
         if folder is None:
             return self._refuse(404, "RevisionNotFound")
-        if action == "api":
-            return self._send(json.dumps(self._info(name, folder)).encode(), folder)
+        if action != "resolve":
+            listed = self._tree(folder) if action == "tree" else self._info(name, folder)
+            return self._send(json.dumps(listed).encode(), folder)
         if not (folder / file).is_file():
             return self._refuse(404, "EntryNotFound")
         return self._send((folder / file).read_bytes(), folder)
 
     def _parsed(self, path: str) -> tuple[str, str, str]:
-        """Returns a repository's name, "api" or "resolve", and "revision" or "revision/file"."""
-        if path.startswith("/api/models/"):
-            name, _, revision = path.removeprefix("/api/models/").partition("/revision/")
-            return name, "api", revision
-        name, _, rest = path.lstrip("/").partition("/resolve/")
-        return name, "resolve", rest
+        """
+        Returns a repository's name, "revision", "tree" (from huggingface_hub 1 on) or "resolve",
+        and a revision or "revision/file".
+        """
+        path = path.removeprefix("/api/models/").lstrip("/")
+        actions = [action for action in ("revision", "tree", "resolve") if f"/{action}/" in path]
+        name, _, rest = path.partition(f"/{actions[0]}/" if actions else "/")
+        return name, actions[0] if actions else "", rest
 
     def _folder(self, repository: Repository, revision: str) -> Optional[Path]:
         by_commit = {_commit(folder): folder for folder in repository.revisions.values()}
         return repository.revisions.get(revision) or by_commit.get(revision)
 
     def _info(self, name: str, folder: Path) -> dict[str, object]:
-        files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-        siblings = [{"rfilename": file} for file in files if (folder / file).is_file()]
+        siblings = [{"rfilename": file["path"]} for file in self._tree(folder)]
         return {"id": name, "modelId": name, "sha": _commit(folder), "siblings": siblings}
+
+    def _tree(self, folder: Path) -> list[dict[str, object]]:
+        return [
+            {
+                "type": "file",
+                "path": str(path.relative_to(folder)),
+                "size": path.stat().st_size,
+                "oid": hashlib.sha1(path.read_bytes()).hexdigest(),
+            }
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
 
     def _send(self, contents: bytes, folder: Path) -> None:
         self.send_response(200)

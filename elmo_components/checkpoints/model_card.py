@@ -58,7 +58,7 @@ def model_card(
         "vector of a token": f"{config.output_size} numbers per layer",
         "LSTM": f"cell_size {config.lstm.cell_size}, hidden_size {config.lstm.hidden_size}",
         "character encoder": f"{config.char_cnn.num_filters} filters, "
-        f"{config.char_cnn.num_highway_layers} highway layers, reads {_units(checkpoint)}",
+        f"highway layers: {config.char_cnn.num_highway_layers}, reads {_units(checkpoint)}",
         "parameters": f"{number:,}",
         "file": f"{file_size / 1e6:,.1f} MB in {str(dtype).rpartition('.')[2]}",
     }

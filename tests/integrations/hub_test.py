@@ -57,7 +57,7 @@ def test_an_address_of_no_repository_is_an_error(source: str) -> None:
 def test_only_the_named_files_are_downloaded_and_only_once(hub: HubServer) -> None:
     folder = download(NAME, ["config.json", "weights.th"])
     assert [path.name for path in folder.iterdir()] == ["config.json"]
-    assert hub.files == ["main", "config.json"]
+    assert hub.files == ["config.json"]
     download(NAME, ["config.json"])
     assert hub.files.count("config.json") == 1
 
