@@ -39,11 +39,15 @@ ONLY_IN = {
     "sklearn": {"inspection.word_uses"},
     "spacy": {
         "integrations.spacy.factories",
+        "integrations.spacy.hooks",
         "integrations.spacy.sentences",
+        "integrations.spacy.tok2vec",
+        "integrations.spacy.vectors",
         "registered.scored_tagger",
         "registered.spacy_tagger",
         "registered.tokenizers.spacy_blank",
     },
+    "thinc": {"integrations.spacy.tok2vec"},
     "tqdm": {"commands.embed"},
 }
 ANYWHERE = {"numpy", "torch"}

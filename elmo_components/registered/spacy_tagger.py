@@ -18,6 +18,7 @@ from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 
 from elmo_components.embedding.batches import batches_by_length
+from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.sentences import sentences_of, windows
 from elmo_components.registered.scored_tagger import ScoredTagger, Tagged, check_model
 
@@ -158,6 +159,7 @@ class ElmoTagger:
         return ScoredTagger(archive.model, archive.validation_dataset_reader)
 
     def _tag(self, docs: list[Doc]) -> None:
+        use_one_thread_in_a_fork()
         sentences = [(doc, indices) for doc in docs for indices in sentences_of(doc)]
         found: dict[int, list[Tagged]] = {id(doc): [] for doc in docs}
         for chosen in batches_by_length([len(one) for _, one in sentences], self._batch_size):
