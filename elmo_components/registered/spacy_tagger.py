@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -194,12 +195,18 @@ def check_archive(path: Path) -> None:
             assert config is not None
             model = json.load(config)["model"]
     except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"{wanted}; found another kind of file: {error}") from error
-    import_plugins()
+        raise ConfigurationError(f"{wanted}; found another kind of file") from error
+    _import_plugins()
     model_class, _ = Model.resolve_class_name(model["type"])
     # AllenNLP's own constructors, such as "from_archive", tell the class when it is loaded
     if model_class is not Model:
         check_model(model_class, path)
+
+
+@cache
+def _import_plugins() -> None:
+    """Registers what an archive can name, as AllenNLP's commands do; once, since it takes time."""
+    import_plugins()
 
 
 def _set_entities(doc: Doc, found: list[Tagged]) -> None:
