@@ -45,11 +45,15 @@ ONLY_IN = {
     "spacy": {
         "demo.tokens",
         "integrations.spacy.factories",
+        "integrations.spacy.hooks",
         "integrations.spacy.sentences",
+        "integrations.spacy.tok2vec",
+        "integrations.spacy.vectors",
         "registered.scored_tagger",
         "registered.spacy_tagger",
         "registered.tokenizers.spacy_blank",
     },
+    "thinc": {"integrations.spacy.tok2vec"},
     "tqdm": {"commands.embed"},
 }
 ANYWHERE = {"numpy", "torch"}

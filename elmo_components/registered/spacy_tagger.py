@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -18,6 +19,7 @@ from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 
 from elmo_components.embedding.batches import batches_by_length
+from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.sentences import sentences_of, windows
 from elmo_components.registered.scored_tagger import ScoredTagger, Tagged, check_model
 
@@ -158,6 +160,7 @@ class ElmoTagger:
         return ScoredTagger(archive.model, archive.validation_dataset_reader)
 
     def _tag(self, docs: list[Doc]) -> None:
+        use_one_thread_in_a_fork()
         sentences = [(doc, indices) for doc in docs for indices in sentences_of(doc)]
         found: dict[int, list[Tagged]] = {id(doc): [] for doc in docs}
         for chosen in batches_by_length([len(one) for _, one in sentences], self._batch_size):
@@ -192,12 +195,18 @@ def check_archive(path: Path) -> None:
             assert config is not None
             model = json.load(config)["model"]
     except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"{wanted}; found another kind of file: {error}") from error
-    import_plugins()
+        raise ConfigurationError(f"{wanted}; found another kind of file") from error
+    _import_plugins()
     model_class, _ = Model.resolve_class_name(model["type"])
     # AllenNLP's own constructors, such as "from_archive", tell the class when it is loaded
     if model_class is not Model:
         check_model(model_class, path)
+
+
+@cache
+def _import_plugins() -> None:
+    """Registers what an archive can name, as AllenNLP's commands do; once, since it takes time."""
+    import_plugins()
 
 
 def _set_entities(doc: Doc, found: list[Tagged]) -> None:

@@ -2,15 +2,52 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from spacy.language import Language
 
-__all__ = ["make_tagger"]
+from elmo_components.integrations.spacy.vectors import ElmoVectors
+
+__all__ = ["make_tagger", "make_vectors"]
 
 # A module that needs AllenNLP. It is imported by name when the pipe is made, because spaCy imports
 # every entry point, and must work without AllenNLP.
 TAGGER = "elmo_components.registered.spacy_tagger"
+
+
+@Language.factory(
+    "elmo",
+    assigns=["doc.tensor"],
+    default_config={
+        "model": "english",
+        "layers": "mean",
+        "batch_size": 32,
+        "precision": "float32",
+        "device": "cpu",
+    },
+)
+def make_vectors(
+    nlp: Language,
+    name: str,
+    model: str,
+    layers: Union[int, str, list[float]],
+    batch_size: int,
+    precision: str,
+    device: str,
+) -> ElmoVectors:
+    """
+    Returns a pipe that sets contextual vectors. See `ElmoVectors`.
+
+    Registered as a spaCy factory with name "elmo".
+    """
+    return ElmoVectors(
+        model,
+        name=name,
+        layers=layers,
+        batch_size=batch_size,
+        precision=precision,
+        device=device,
+    )
 
 
 @Language.factory(
