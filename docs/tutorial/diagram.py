@@ -37,7 +37,12 @@ def main() -> None:
         axes.text(x, y, text, ha="center", va="center", fontsize=11)
 
     def arrow(start: tuple[float, float], end: tuple[float, float]) -> None:
-        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.35", "lw": 1.1})
+        axes.annotate(
+            "",
+            end,
+            start,
+            arrowprops={"arrowstyle": "-|>", "color": "0.35", "lw": 1.1},
+        )
 
     rows = (
         (LETTERS, "characters"),
@@ -50,7 +55,13 @@ def main() -> None:
         axes.text(-0.8, height, label, va="center", fontsize=11, weight="bold")
     for place, (x, word) in enumerate(zip(COLUMNS, WORDS)):
         axes.text(
-            x, LETTERS, " ".join(word), ha="center", va="center", fontsize=12, family="monospace"
+            x,
+            LETTERS,
+            " ".join(word),
+            ha="center",
+            va="center",
+            fontsize=12,
+            family="monospace",
         )
         box(x, ENCODER, "CNN", CHARACTERS, 1.3)
         box(x, TOP, word, MIX, 1.5)
@@ -76,7 +87,11 @@ def main() -> None:
                     "",
                     (x + SHIFT + 0.2, height - 0.31),
                     (following + SHIFT - 0.2, height - 0.31),
-                    arrowprops={**curve, "color": "#b4661f", "connectionstyle": "arc3,rad=-0.16"},
+                    arrowprops={
+                        **curve,
+                        "color": "#b4661f",
+                        "connectionstyle": "arc3,rad=-0.16",
+                    },
                 )
     figure.savefig(Path(__file__).with_name("model.png"), dpi=90)
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parent.parent / "tutorial.md"
 # A cell shows its figure and prints its text by itself.
-SHOWN = re.compile(r"^```text\n.*?^```\n|^!\[[^\]]*\]\(tutorial/(?!model)\w+\.png\)\n", re.M | re.S)
+SHOWN = re.compile(
+    r"^```text\n.*?^```\n|^!\[[^\]]*\]\(tutorial/(?!model)\w+\.png\)\n", re.M | re.S
+)
 CONFIGURATION = re.compile(r"^```jsonnet\n// (\S+)\n(.*?)^```$", re.M | re.S)
 # To another page of the documentation, or to a file of the project.
 LINK = re.compile(r"\]\((?!https?:|#)(\.\./)?([^)]+)\)")
@@ -29,9 +31,13 @@ def notebook_of(text: str) -> "NotebookNode":
     text = CONFIGURATION.sub(r"```python\n%%writefile \1\n\2```", text)
     text = LINK.sub(lambda m: f"]({'..' if m[1] else '../docs'}/{m[2]})", text)
     notebook = jupytext.reads(text, fmt="md")
-    first = next(n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    first = next(
+        n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"
+    )
     # the paths of the tutorial begin at the project's folder
-    notebook.cells[first:first] = jupytext.reads("```python\n%cd -q ..\n```", fmt="md").cells
+    notebook.cells[first:first] = jupytext.reads(
+        "```python\n%cd -q ..\n```", fmt="md"
+    ).cells
     notebook.metadata["kernelspec"] = {
         "display_name": "Python 3",
         "language": "python",

@@ -32,7 +32,9 @@ class Block(NamedTuple):
 def blocks_of(text: str) -> list[Block]:
     """Returns the blocks of code of a page, in order."""
     return [
-        Block(match[1], match[2], text.count("\n", 0, match.start()) + 2, match[3] or "")
+        Block(
+            match[1], match[2], text.count("\n", 0, match.start()) + 2, match[3] or ""
+        )
         for match in BLOCK.finditer(text)
     ]
 
