@@ -1,15 +1,14 @@
 """Runs the blocks of the tutorial in order, compares what they print, and runs it as a notebook."""
 
-import importlib.util
 import re
 import struct
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.docs_script import load
 
 # a fixture is found by its name in this module
 from tests.readme_test import checkout, run  # noqa: F401
@@ -22,16 +21,7 @@ TAG = re.compile(r"\b([BI]-\w+|O)\b")
 RELATIVE, ABSOLUTE = 0.3, 0.12
 
 
-def script(name: str) -> ModuleType:
-    """Imports a script of docs/tutorial, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"tutorial_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BLOCKS = script("run").blocks_of(TEXT)
+BLOCKS = load("tutorial/run").blocks_of(TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +48,7 @@ def test_a_block_runs(
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     if block.language == "python":
-        assert_same_output(script("run").run_python(block, names), block.output)
+        assert_same_output(load("tutorial/run").run_python(block, names), block.output)
     elif block.language == "bash":
         run(block.code, checkout)
     else:
@@ -107,7 +97,7 @@ def test_the_notebook_runs(checkout: Path, tmp_path: Path) -> None:  # noqa: F81
     pytest.importorskip("jupytext", reason="jupytext makes the notebook: pip install jupytext")
     nbclient = pytest.importorskip("nbclient", reason="pip install nbclient ipykernel")
     pytest.importorskip("ipykernel", reason="pip install nbclient ipykernel")
-    notebook = script("notebook").notebook_of(TEXT)
+    notebook = load("tutorial/notebook").notebook_of(TEXT)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     # one more changes the folder
     assert len(cells) == len(BLOCKS) + 1

@@ -19,7 +19,9 @@ OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?!\.\.)[^)#]+)(?:#[^)]*)?\)")
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Adds the registered classes, and shows the path of a file outside docs/ as text."""
     if page.file.src_uri == "reference/registered.md":
-        markdown += "\n" + reference_of(registered_classes())
+        introduction, heading, end = markdown.partition("## Shared parameters")
+        classes = reference_of(registered_classes())
+        markdown = "\n".join([introduction, classes, heading + end])
     return OUTSIDE.sub(_as_path, markdown)
 
 

@@ -72,9 +72,7 @@ def reference_of(classes: list[Registered]) -> str:
         if entry.kind != kind:
             kind = entry.kind
             lines.append(f"## {kind}\n")
-        lines.append(
-            f"::: {entry.path}\n    options:\n        heading: '`{entry.name}`'"
-        )
+        lines.append(f"::: {entry.path}\n    options:\n        heading: {entry.name}")
         lines.append(f"        toc_label: {entry.name}\n        members: false\n")
     return "\n".join(lines)
 
