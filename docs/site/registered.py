@@ -1,26 +1,16 @@
 """Lists the classes that the package registers with AllenNLP, from its source."""
 
 import ast
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parents[2] / "elmo_components" / "registered"
+# The decorator's text: a kind, and a name as a string or a constant.
+REGISTER = re.compile(r"(\w+)\.register\((?:'([^']+)'|(\w+))")
 # The kinds that configurations name most often, in the order of a configuration.
-FIRST = (
-    "DatasetReader",
-    "TokenIndexer",
-    "Tokenizer",
-    "TokenEmbedder",
-    "TextFieldEmbedder",
-)
-FIRST += (
-    "Seq2SeqEncoder",
-    "Model",
-    "NextWordSoftmax",
-    "Teacher",
-    "WordComparison",
-    "Metric",
-)
+FIRST = """DatasetReader TokenIndexer Tokenizer TokenEmbedder TextFieldEmbedder Seq2SeqEncoder
+    Model NextWordSoftmax Teacher WordComparison Metric""".split()
 
 
 class Registered(NamedTuple):
@@ -45,20 +35,18 @@ def registered_classes() -> list[Registered]:
         }
         module = ".".join(path.relative_to(FOLDER.parents[1]).with_suffix("").parts)
         for node in body:
-            for decorator in (
-                node.decorator_list if isinstance(node, ast.ClassDef) else []
-            ):
-                if isinstance(decorator, ast.Call) and isinstance(
-                    decorator.func, ast.Attribute
-                ):
-                    (name,) = decorator.args
-                    text = (
-                        name.value
-                        if isinstance(name, ast.Constant)
-                        else constants[name.id]
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for decorator in node.decorator_list:
+                match = REGISTER.match(ast.unparse(decorator))
+                if match:
+                    kind, written, constant = match.groups()
+                    path_of_class = f"{module}.{node.name}"
+                    found.append(
+                        Registered(
+                            kind, written or constants[constant], path_of_class
+                        )
                     )
-                    kind = decorator.func.value.id
-                    found.append(Registered(kind, text, f"{module}.{node.name}"))
     return sorted(found, key=lambda entry: (_place(entry.kind), entry.kind))
 
 
