@@ -9,8 +9,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "elmo_components" / "registered"
 # The decorator's text: a kind, and a name as a string or a constant.
 REGISTER = re.compile(r"(\w+)\.register\((?:'([^']+)'|(\w+))")
 # The kinds that configurations name most often, in the order of a configuration.
-FIRST = """DatasetReader TokenIndexer Tokenizer TokenEmbedder TextFieldEmbedder Seq2SeqEncoder
-    Model NextWordSoftmax Teacher WordComparison Metric""".split()
+FIRST = [
+    "DatasetReader",
+    "TokenIndexer",
+    "Tokenizer",
+    "TokenEmbedder",
+    "TextFieldEmbedder",
+    "Seq2SeqEncoder",
+    "Model",
+    "NextWordSoftmax",
+    "Teacher",
+    "WordComparison",
+    "Metric",
+]
 
 
 class Registered(NamedTuple):
