@@ -1,9 +1,9 @@
 """A griffe extension: reads the sections of docstrings in AllenNLP's Markdown form."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from griffe import (
     Class,
@@ -43,51 +43,72 @@ class AllenNlpSections(Extension):
         links = _links()
         for obj in _objects(pkg):
             if obj.docstring is not None:
-                text = CODE.sub(
-                    lambda match: links.get(match[1], match[0]), obj.docstring.value
-                )
                 # a cached property
-                obj.docstring.__dict__["parsed"] = list(sections_of(text, obj))
+                obj.docstring.__dict__["parsed"] = list(
+                    sections_of(obj.docstring.value, obj, links)
+                )
 
 
-def sections_of(text: str, obj: Object) -> Iterator[DocstringSection]:
-    """Yields a docstring's sections; parameters have the types and defaults of the signature."""
+def sections_of(
+    text: str, obj: Object, links: Mapping[str, str]
+) -> Iterator[DocstringSection]:
+    """
+    Yields a docstring's sections. Parameters have the types and defaults of the signature, and
+    names of classes in descriptions are links.
+    """
+
+    def linked(prose: str) -> str:
+        prose = (
+            re.sub(r"^    ", "", prose, flags=re.M)
+            if prose.startswith("    ")
+            else prose
+        )
+        return CODE.sub(lambda match: links.get(match[1], match[0]), prose.strip())
+
     first, *rest = SECTION.split(text)
     if first.strip():
-        yield DocstringSectionText(first.strip())
+        yield DocstringSectionText(linked(first))
     for title, body in zip(rest[::2], rest[1::2]):
-        if title == "Parameters" and (
-            entries := list(ENTRY.finditer(f"{body.strip()}\n"))
-        ):
-            parameters = [
-                entry for match in entries for entry in _parameters(match, obj)
-            ]
-            yield DocstringSectionParameters(parameters)
-        elif title == "Returns" and (match := RETURNED.match(f"{body.strip()}\n")):
-            returned = obj.returns if isinstance(obj, Function) else None
+        body = f"{body.strip()}\n"
+        if title == "Parameters" and (entries := list(ENTRY.finditer(body))):
+            yield DocstringSectionParameters(
+                [
+                    _parameter(name, written, linked(description), obj)
+                    for names, written, description in (
+                        entry.groups() for entry in entries
+                    )
+                    for name in names.split(", ")
+                ]
+            )
+        elif title == "Returns" and (match := RETURNED.match(body)):
+            annotation = obj.returns if isinstance(obj, Function) else match[1]
             entry = DocstringReturn(
-                "", annotation=returned or match[1], description=_plain(match[2])
+                "", annotation=annotation, description=linked(match[2])
             )
             yield DocstringSectionReturns([entry])
         else:
-            yield DocstringSectionText(f"**{title}:**\n\n{body.strip()}")
+            yield DocstringSectionText(f"**{title}:**\n\n{linked(body)}")
 
 
-def _parameters(entry: re.Match, obj: Object) -> Iterator[DocstringParameter]:
-    names, written, description = entry.groups()
-    for name in names.split(", "):
-        known = obj.parameters if isinstance(obj, (Class, Function)) else ()
-        annotation: Union[Expr, str, None] = written
-        value = None
-        if name.lstrip("*") in known:
-            annotation = known[name.lstrip("*")].annotation or written
-            value = known[name.lstrip("*")].default
-        elif isinstance(obj, Class) and name in obj.members:
-            # the fields of a NamedTuple or a dataclass
-            annotation = obj.members[name].annotation or written
-        yield DocstringParameter(
-            name, annotation=annotation, value=value, description=_plain(description)
-        )
+def _parameter(
+    name: str, written: Optional[str], description: str, obj: Object
+) -> DocstringParameter:
+    annotation: Union[Expr, str, None] = written
+    value = None
+    known = obj.parameters if isinstance(obj, (Class, Function)) else ()
+    if name.lstrip("*") in known:
+        annotation = known[name.lstrip("*")].annotation or written
+        value = known[name.lstrip("*")].default
+    elif isinstance(obj, Class) and name in obj.members:
+        # a field of a NamedTuple or a dataclass
+        annotation = obj.members[name].annotation or written
+        value = obj.members[name].value
+    return DocstringParameter(
+        name,
+        annotation=annotation,
+        value=None if value is None else str(value),
+        description=description,
+    )
 
 
 def _links() -> dict[str, str]:
@@ -99,10 +120,6 @@ def _links() -> dict[str, str]:
     ]
     names = [path.rpartition(".")[2] for path in paths]
     return {name: f"[`{name}`][{path}]" for name, path in zip(names, paths)}
-
-
-def _plain(description: str) -> str:
-    return re.sub(r"^    ", "", description, flags=re.M).strip()
 
 
 def _objects(obj: Object) -> Iterator[Object]:
