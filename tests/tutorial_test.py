@@ -13,6 +13,8 @@ from tests.docs_script import load
 # a fixture is found by its name in this module
 from tests.readme_test import checkout, run  # noqa: F401
 
+pytest.importorskip("matplotlib", reason="the tutorial draws with matplotlib")
+
 FOLDER = ROOT / "docs" / "tutorial"
 TEXT = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 # Training gives slightly different numbers and tags on another processor or with another torch.

@@ -29,8 +29,10 @@ def notebook_of(text: str) -> "NotebookNode":
 
     text = SHOWN.sub("", text)
     text = CONFIGURATION.sub(r"```python\n%%writefile \1\n\2```", text)
-    text = LINK.sub(lambda m: f"]({'..' if m[1] else '../docs'}/{m[2]})", text)
     notebook = jupytext.reads(text, fmt="md")
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = LINK.sub(_from_a_subfolder, cell.source)
     first = next(
         n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"
     )
@@ -44,6 +46,10 @@ def notebook_of(text: str) -> "NotebookNode":
         "name": "python3",
     }
     return notebook
+
+
+def _from_a_subfolder(link: re.Match) -> str:
+    return f"]({'..' if link[1] else '../docs'}/{link[2]})"
 
 
 def main() -> None:
