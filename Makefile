@@ -89,9 +89,10 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 # Needs Python and pip only: the site is made from the text and the source, without PyTorch.
 DOCS_VENV := .venv-docs
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs
+# Not --quiet, with which MkDocs sees no warnings and builds in spite of them.
 .PHONY: docs
 docs: $(DOCS_VENV)/installed  ## Build the documentation as a site, output/site/index.html
-	@$(MKDOCS) build --quiet
+	$(MKDOCS) build
 	@echo "The site is output/site/index.html"
 
 .PHONY: docs-serve
