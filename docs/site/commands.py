@@ -12,8 +12,7 @@ import elmo_components.commands
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "commands.md"
 HEAD = """# Commands
 
-Each command is a sub-command of `allennlp`. `elmo-export` is another name for `elmo-convert`.
-`--help` prints what this page says.
+`--help` prints what this page says about a command. `export` is another name for `convert`.
 """
 
 
@@ -35,7 +34,7 @@ def _section(module: ModuleType) -> str:
     rows = [_row(action) for action in parser._actions]
     return "\n".join(
         [
-            f"## elmo-{module.__name__.rpartition('.')[2]}\n",
+            f"## {_called(commands)}\n",
             f"{module.DESCRIPTION}\n",
             f"```bash\n{commands}\n```\n",
             *([" ".join(note.split()) + "\n"] if note else []),
@@ -45,6 +44,13 @@ def _section(module: ModuleType) -> str:
             "",
         ]
     )
+
+
+def _called(commands: str) -> str:
+    """Returns how a command is called, as its first example shows."""
+    match = re.match(r"(allennlp elmo-|elmo )\w+", commands)
+    assert match is not None, f"The first example must call the command: {commands}"
+    return match[0]
 
 
 def _row(action: argparse.Action) -> str:
