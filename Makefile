@@ -86,6 +86,28 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 	$(VENV)/bin/python benchmarks/compare_speed.py $(COMPARED)
 	$(VENV)/bin/python benchmarks/compare_report.py $(COMPARED) --results docs/results
 
+# Needs Python and pip only: the site is made from the text and the source, without PyTorch.
+DOCS_VENV := .venv-docs
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs
+# Not --quiet, with which MkDocs sees no warnings and builds in spite of them.
+.PHONY: docs
+docs: $(DOCS_VENV)/installed  ## Build the documentation as a site, output/site/index.html
+	$(MKDOCS) build
+	@echo "The site is output/site/index.html"
+
+.PHONY: docs-serve
+docs-serve: $(DOCS_VENV)/installed  ## Show the documentation at localhost:8000, and each change at once
+	$(MKDOCS) serve --watch elmo_components
+
+.PHONY: docs-notebook
+docs-notebook: $(DOCS_VENV)/installed  ## Write the tutorial as a notebook, output/tutorial.ipynb
+	$(DOCS_VENV)/bin/python docs/tutorial/notebook.py output/tutorial.ipynb
+
+$(DOCS_VENV)/installed: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python $(PIP) install --no-compile --requirement docs/requirements.txt
+	@touch $@
+
 .PHONY: format
 format: $(VENV)/installed  ## Format, and mend what the linter can
 	$(RUN) ruff format
