@@ -20,7 +20,7 @@ from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.registered.models.softmax import NextWordSoftmax
-from elmo_components.registered.models.teachers import Teacher
+from elmo_components.registered.models.teachers import Teacher, WordTeacher
 from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
@@ -65,6 +65,8 @@ class ElmoLanguageModel(Model):
     teacher : `Optional[Teacher]`
         Gives vectors that the biLM also learns to predict in training. The reader must have the
         teacher's `teacher_indexer`. `None` for the biLM's loss alone.
+    word_teacher : `Optional[WordTeacher]`
+        Static word vectors that the character encoder also learns to predict in training.
     initializer : `Optional[InitializerApplicator]`
         Sets parameters by regular expressions over their names, after `pretrained_file` is read.
     **kwargs
@@ -90,6 +92,7 @@ class ElmoLanguageModel(Model):
         recompute_gates: bool = False,
         target_namespace: str = "vocab",
         teacher: Optional[Teacher] = None,
+        word_teacher: Optional[WordTeacher] = None,
         initializer: Optional[InitializerApplicator] = None,
         **kwargs: Any,
     ) -> None:
@@ -110,6 +113,9 @@ class ElmoLanguageModel(Model):
             )
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
             self.distillation = None if teacher is None else teacher.distillation(config)
+            self.word_distillation = (
+                None if word_teacher is None else word_teacher.distillation(config, words)
+            )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         if pretrained_file is not None:
@@ -120,7 +126,9 @@ class ElmoLanguageModel(Model):
         self._states: dict[bool, LstmState] = {}
         self._precision = precision
         self._teacher = teacher
+        self._word_teacher = word_teacher
         self._teacher_loss_mean = Average()
+        self._word_teacher_loss_mean = Average()
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
@@ -175,6 +183,7 @@ class ElmoLanguageModel(Model):
         with self._autocast(character_ids.device.type):
             prediction = self.language_model(character_ids, words, lengths, self._state(continues))
             teacher_loss = self._teacher_loss(prediction.layers, lengths, teacher_inputs)
+            teacher_loss = teacher_loss + self._word_teacher_loss()
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
@@ -208,6 +217,8 @@ class ElmoLanguageModel(Model):
         metrics = self._perplexity.get_metric(reset)
         if self._teacher_loss_mean._count:
             metrics["teacher_loss"] = self._teacher_loss_mean.get_metric(reset)
+        if self._word_teacher_loss_mean._count:
+            metrics["word_teacher_loss"] = self._word_teacher_loss_mean.get_metric(reset)
         return metrics
 
     def to_checkpoint(self) -> Checkpoint:
@@ -254,6 +265,16 @@ class ElmoLanguageModel(Model):
         loss = losses.sum() / _per_process(torch.tensor(len(losses), device=losses.device))
         self._teacher_loss_mean(float(loss.detach()))
         return weight * loss
+
+    def _word_teacher_loss(self) -> torch.Tensor:
+        """Returns the weighted mean of the word teacher's losses, and counts it."""
+        student = self.word_distillation
+        if self._word_teacher is None or student is None or not self.training:
+            return torch.zeros(())
+        char_cnn = self.language_model.bilm.char_cnn
+        loss = self._word_teacher.losses(student, char_cnn).mean()
+        self._word_teacher_loss_mean(float(loss.detach()))
+        return student.weight * loss
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
         if continues is None or not bool(continues.any()):
