@@ -7,9 +7,12 @@ from typing import Optional
 import torch
 from allennlp.common import Lazy, Registrable
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.modules.token_embedders.embedding import EmbeddingsTextFile
+from allennlp.nn.util import dist_reduce_sum
+from allennlp.training.metrics import Average
 
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
@@ -18,7 +21,7 @@ from elmo_components.modules.char_cnn import CharCnn
 from elmo_components.pretraining.teachers import Distillation, WordDistillation
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 
-__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "WordTeacher"]
+__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "WordTeacher", "per_process"]
 
 NO_WEIGHTS = (
     "The teacher has no pretrained_file; AllenNLP drops it when it loads an archive. To continue "
@@ -54,6 +57,8 @@ class Teacher(Registrable):
         self._weight = weight
         self._decay_steps = decay_steps
         self._embedder: Optional[TokenEmbedder] = None
+        # over batches, without the weight
+        self.mean_loss = Average()
 
     def distillation(self, config: ElmoConfig) -> Distillation:
         """Returns the loss and its trained parameters for a student of these sizes."""
@@ -64,6 +69,42 @@ class Teacher(Registrable):
             weight=self._weight,
             decay_steps=self._decay_steps,
         )
+
+    def loss(
+        self,
+        distillation: Distillation,
+        layers: Sequence[torch.Tensor],
+        lengths: torch.Tensor,
+        inputs: Optional[TextFieldTensors],
+    ) -> torch.Tensor:
+        """
+        Returns the weighted mean of the losses of a training batch, and counts it.
+
+        # Parameters
+
+        distillation, layers, lengths
+            See `Distillation.forward`.
+        inputs : `Optional[TextFieldTensors]`
+            The sentences' words, by the reader's `teacher_indexer`.
+
+        # Raises
+
+        `ConfigurationError` without inputs, and as `vectors` does.
+        """
+        if inputs is None:
+            raise ConfigurationError(
+                "A language model with a teacher needs teacher_inputs in training. Give the reader "
+                "elmo_corpus the teacher's teacher_indexer"
+            )
+        weight = distillation.weight
+        distillation.steps += 1
+        if weight == 0.0:
+            # DistributedDataParallel needs a gradient of every parameter
+            return torch.stack([part.sum() for part in distillation.parameters()]).sum() * 0.0
+        losses = distillation(layers, lengths, self.vectors(inputs))
+        loss = losses.sum() / per_process(torch.tensor(len(losses), device=losses.device))
+        self.mean_loss(float(loss.detach()))
+        return weight * loss
 
     def vectors(self, inputs: TextFieldTensors) -> torch.Tensor:
         """
@@ -188,6 +229,8 @@ class WordTeacher(Registrable):
         # (words, characters) and (words, size), of the words with a vector, once they are needed
         self._ids: Optional[torch.Tensor] = None
         self._vectors = torch.empty(0)
+        # over batches, without the weight
+        self.mean_loss = Average()
 
     def distillation(self, config: ElmoConfig, words: Sequence[str]) -> WordDistillation:
         """Returns the loss, of `words`, and its trained parameters for a student of these sizes."""
@@ -200,19 +243,20 @@ class WordTeacher(Registrable):
             words_per_batch=self._words_per_batch,
         )
 
-    def losses(self, distillation: WordDistillation, char_cnn: CharCnn) -> torch.Tensor:
+    def loss(self, distillation: WordDistillation, char_cnn: CharCnn) -> torch.Tensor:
         """
-        Returns the losses of words that are drawn, (words_per_batch,).
+        Returns the weighted mean of the losses of words that are drawn, and counts it.
 
         # Raises
 
         `ConfigurationError` for a file without any of the words, or of another size.
         """
-        device = distillation.head.weight.device
         if self._ids is None:
-            self._read(char_cnn, device)
+            self._read(char_cnn, distillation.head.weight.device)
         assert self._ids is not None
-        return distillation(char_cnn, self._ids, self._vectors)
+        loss = distillation(char_cnn, self._ids, self._vectors).mean()
+        self.mean_loss(float(loss.detach()))
+        return distillation.weight * loss
 
     def _read(self, char_cnn: CharCnn, device: torch.device) -> None:
         if self._pretrained_file is None:
@@ -239,3 +283,9 @@ class WordTeacher(Registrable):
 
 
 WordTeacher.register("word_vectors")(WordTeacher)
+
+
+def per_process(count: torch.Tensor) -> torch.Tensor:
+    """Returns the mean of a count over processes, at least 1 over their number."""
+    processes = torch.distributed.get_world_size() if is_distributed() else 1
+    return dist_reduce_sum(count).clamp(min=1).to(count.device) / processes
