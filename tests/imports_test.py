@@ -37,7 +37,7 @@ ONLY_IN = {
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
     "sklearn": {"inspection.word_uses"},
-    "spacy": {"registered.tokenizers.spacy_blank"},
+    "spacy": {"registered.token_indexers.lexicon", "registered.tokenizers.spacy_blank"},
     "tqdm": {"commands.embed"},
 }
 ANYWHERE = {"numpy", "torch"}
