@@ -51,6 +51,7 @@ ONLY_IN = {
         "integrations.spacy.vectors",
         "registered.scored_tagger",
         "registered.spacy_tagger",
+        "registered.token_indexers.lexicon",
         "registered.tokenizers.spacy_blank",
     },
     "thinc": {"integrations.spacy.tok2vec"},

@@ -21,8 +21,10 @@ from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
 from elmo_components.registered.predictors.word_in_context import WordInContextPredictor
 from elmo_components.registered.seq2seq_encoders.elmo_lstm import ElmoLstmEncoder
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
+from elmo_components.registered.token_embedders.lexicon import LexiconEmbedder
 from elmo_components.registered.token_embedders.two_places import AroundEncoder, ElmoForTwoPlaces
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
+from elmo_components.registered.token_indexers.lexicon import LexiconIndexer
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 from elmo_components.registered.training.checkpointer import WholeCheckpointer
 from elmo_components.registered.training.progress import ElmoProgress
@@ -55,6 +57,8 @@ __all__ = [
     "JoinedTokenizer",
     "KnownWords",
     "LabelledLinesReader",
+    "LexiconEmbedder",
+    "LexiconIndexer",
     "ParallelReader",
     "SacreBleu",
     "SpacyBlankTokenizer",
