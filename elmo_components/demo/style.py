@@ -23,7 +23,7 @@ CSS = """
 .prose .elmo-table tr { border: 0; }
 .prose .elmo-table th, .prose .elmo-table td { text-align: left; vertical-align: top; border: 0;
   padding: 5px 10px; border-bottom: 1px solid var(--border-color-primary);
-  overflow-wrap: break-word; }
+  overflow-wrap: anywhere; }
 .prose .elmo-table th { font-weight: 600; opacity: 0.75; }
 .elmo-sizes td:first-child { white-space: nowrap; }
 .prose .elmo-table th.elmo-number, .prose .elmo-table td.elmo-number { text-align: right;

@@ -19,6 +19,7 @@ __all__ = ["MAX_CHARACTERS", "MAX_SENTENCES", "Uses", "compare_uses", "find_grou
 # So that an answer takes seconds, and the picture can be read.
 MAX_SENTENCES = 100
 MAX_CHARACTERS = 20_000
+MAX_USES = 200
 NEAREST = 2
 MAX_GROUPS = 3
 # The least mean silhouette (-1 to 1) at which groups are told apart.
@@ -66,7 +67,7 @@ def compare_uses(
     # Raises
 
     `ValueError` for no word or several, no sentences or too many, a word that occurs less than
-    twice, and an unknown layer.
+    twice or too often, and an unknown layer.
     """
     word = word.strip()
     if not word:
@@ -89,6 +90,11 @@ def compare_uses(
         raise ValueError(
             f"The word {word!r} must occur at least twice in different sentences; found {times}. "
             "Other forms of the word are other words"
+        )
+    if len(found) > MAX_USES:
+        raise ValueError(
+            f"There must be at most {MAX_USES} uses of {word!r}; found {len(found):,}. Remove some "
+            "sentences"
         )
     vectors = word_vectors(elmo.bilm, found, layer=int(layer) if layer.isdecimal() else layer)
     points, _ = project(vectors)

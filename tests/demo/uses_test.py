@@ -47,6 +47,7 @@ def test_layer_0_has_one_group_of_a_word_and_one_point(tiny: Elmo) -> None:
         ("river", SENTENCES, "at least twice.*found nowhere"),
         ("near", SENTENCES, "at least twice.*found once"),
         ("bank", "a\n" * (MAX_SENTENCES + 1), "at most 100 sentences; found 101"),
+        ("bank", "bank " * 201, "at most 200 uses of 'bank'; found 201"),
         ("bank", "a" * (MAX_CHARACTERS + 1), "at most 20,000 characters.*found 20,001"),
     ],
 )
