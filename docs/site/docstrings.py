@@ -31,6 +31,8 @@ ENTRY = re.compile(
 )
 # A name in backticks alone.
 CODE = re.compile(r"(?<![`\w\[])`([A-Z]\w+)`(?![`\w\]])")
+# What would be a tag, except in code, which is the group.
+TAG = re.compile(r"(`[^`]*`)|<(?=/?\w+>)")
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 RETURNED = re.compile(r"^`([^\n]+)`\n((?:    [^\n]*\n|\n)+)\Z", re.M)
 
@@ -63,7 +65,9 @@ def sections_of(
             if prose.startswith("    ")
             else prose
         )
-        return CODE.sub(lambda match: links.get(match[1], match[0]), prose.strip())
+        return CODE.sub(
+            lambda match: links.get(match[1], match[0]), _markdown(prose.strip())
+        )
 
     first, *rest = SECTION.split(text)
     if first.strip():
@@ -109,6 +113,17 @@ def _parameter(
         value=None if value is None else str(value),
         description=description,
     )
+
+
+def _markdown(prose: str) -> str:
+    """Returns prose in which examples are blocks of code and "<S>" is no tag of HTML."""
+    paragraphs = prose.split("\n\n")
+    for place, paragraph in enumerate(paragraphs):
+        if paragraph.startswith(">>> "):
+            paragraphs[place] = f"```pycon\n{paragraph}\n```"
+        elif not paragraph.startswith("    "):
+            paragraphs[place] = TAG.sub(lambda match: match[1] or "&lt;", paragraph)
+    return "\n\n".join(paragraphs)
 
 
 def _links() -> dict[str, str]:
