@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 # Folders, and the files of the root, lowest first: a file imports from its own folder and from
 # levels below it. The files of the root on the lowest level import one another, without a circle.
 LEVELS = [
-    {"alphabet", "caching", "characters", "config", "options"},
+    {"alphabet", "caching", "characters", "config", "options", "version"},
     {"checkpoints", "kernels"},
     {"modules"},
     {"pretraining"},
@@ -24,8 +24,9 @@ LEVELS = [
     {"registered"},
 ]
 FIRST_WITH_ALLENNLP = 7
-# `elmo_components` itself and `drop_in`, which import what they like and which nobody imports.
-ABOVE = {"", "drop_in"}
+# `elmo_components` itself, `drop_in` and `python -m elmo_components`, which import what they like
+# and which nobody imports.
+ABOVE = {"", "__main__", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
     "allennlp_models": {"registered.translation.seq2seq"},
@@ -37,8 +38,8 @@ ONLY_IN = {
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
     "sklearn": {"inspection.word_uses"},
-    "spacy": {"registered.tokenizers.spacy_blank"},
-    "tqdm": {"commands.embed"},
+    "spacy": {"pretraining.tokenization"},
+    "tqdm": {"commands.embed", "commands.vocabulary"},
 }
 ANYWHERE = {"numpy", "torch"}
 
@@ -112,6 +113,7 @@ import logging, random, torch
 before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 handlers = list(logging.getLogger().handlers)
 import elmo_components
+elmo_components.Elmo
 slow = {{"h5py", "matplotlib", "pyarrow", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
 assert not slow, f"import elmo_components imports {{slow}}"
 after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
