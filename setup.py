@@ -1,5 +1,5 @@
 """
-Copies the training configurations and their example data into the package when it is built.
+Copies the training configurations, their example data and the pins into the package at its build.
 
 Everything else about the build is in setup.cfg and pyproject.toml.
 """
@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 
 # In a clone they stay at the top; `elmo_components.commands.examples` finds them at either place.
 EXAMPLES = "elmo_components/examples"
-COPIED = ("training_configs", "fixtures/data")
+COPIED = ("requirements.txt", "training_configs", "fixtures/data")
 # what makes the data
 NOT_COPIED = (".py", ".pyc")
 
@@ -34,8 +34,8 @@ class BuildWithExamples(build_py):
         return [*super().get_outputs(include_bytecode), *copies]
 
     def _examples(self) -> Iterator[tuple[Path, Path]]:
-        for folder in COPIED:
-            for source in sorted(Path(folder).rglob("*")):
+        for name in COPIED:
+            for source in [Path(name), *sorted(Path(name).rglob("*"))]:
                 hidden = any(part.startswith(".") for part in source.parts)
                 if source.is_file() and source.suffix not in NOT_COPIED and not hidden:
                     yield source, Path(self.build_lib, EXAMPLES, source)
