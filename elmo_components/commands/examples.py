@@ -3,10 +3,17 @@
 import difflib
 from pathlib import Path
 
-__all__ = ["DATA", "Configuration", "configurations", "examples_folder", "find_configuration"]
+__all__ = [
+    "DATA",
+    "PINS",
+    "Configuration",
+    "configurations",
+    "examples_folder",
+    "find_configuration",
+]
 
 PACKAGE = Path(__file__).parent.parent
-CONFIGS, DATA = "training_configs", "fixtures/data"
+CONFIGS, DATA, PINS = "training_configs", "fixtures/data", "requirements.txt"
 SUFFIX = ".jsonnet"
 
 
@@ -51,8 +58,8 @@ class Configuration:
 
 def examples_folder() -> Path:
     """
-    Returns the folder with the folders `training_configs` and `fixtures/data`: the package's own,
-    which its build makes, or the clone that it runs from.
+    Returns the folder with `training_configs`, `fixtures/data` and `requirements.txt`: the
+    package's own, which its build makes, or the clone that it runs from.
 
     # Raises
 

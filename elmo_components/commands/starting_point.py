@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
-from elmo_components.commands.examples import DATA, Configuration, examples_folder
+from elmo_components.commands.examples import DATA, PINS, Configuration, examples_folder
 
 __all__ = ["files_of"]
 
@@ -56,11 +56,11 @@ WITHOUT_EXPORT = "contextualizer"
 def files_of(configuration: Configuration) -> dict[str, bytes]:
     """
     Returns the contents of the files, by their paths in the folder: the configuration and what it
-    imports, its data, a README, and AllenNLP's list of plug-ins.
+    imports, its data, a README, AllenNLP's list of plug-ins, and the pins for today's Pythons.
     """
     chosen = configuration.path
     texts = {path: path.read_text(encoding="utf-8") for path in _imported(chosen)}
-    files = dict(PLUGINS)
+    files = {**PLUGINS, PINS: (examples_folder() / PINS).read_bytes()}
     data = next(found for found in map(DATA_PATH.findall, texts.values()) if found)
     for name, path in dict.fromkeys(data):
         files.update(_data(examples_folder() / DATA / name, path))
@@ -141,7 +141,8 @@ def _readme(configuration: Configuration, test: str) -> str:
         *_predicting(configuration),
         f"{variable}allennlp evaluate {ARCHIVE} {test}",
     ]
-    extra = "[translation]" if configuration.task == "translation" else ""
+    extras = "allennlp,translation" if configuration.task == "translation" else "allennlp"
+    package = f"elmo_components[{extras}]"
     own = (
         f"Your own data: replace the files in `{DATA_FOLDER}`, or change their paths in `{file}`. "
         "Its header says how they are read."
@@ -154,8 +155,10 @@ def _readme(configuration: Configuration, test: str) -> str:
         )
     block = "\n".join(commands)
     return (
-        f"# {configuration.name}\n\n{configuration.summary}\n\nIn this folder, with AllenNLP and "
-        f"`elmo_components{extra}` installed:\n\n```bash\n{block}\n```\n\n{own}\n\n"
+        f"# {configuration.name}\n\n{configuration.summary}\n\nIt needs AllenNLP: with Python "
+        f"3.10 to 3.13 `pip install --no-deps -r {PINS}`, in an environment\nthat has "
+        "elmo_components; or, with Python 3.9 or 3.10 and AllenNLP's own pins, `pip install "
+        f"'{package}'`.\nThen, in this folder:\n\n```bash\n{block}\n```\n\n{own}\n\n"
         f"`{file}` is yours to change; `elmo.libsonnet` has the parts that it is built from.\n"
         "`.allennlp_plugins` makes AllenNLP load elmo_components.\n"
     )

@@ -68,6 +68,7 @@ def test_each_is_written_whole_and_means_the_same(
                 assert name not in text.replace("elmo-vectors", ""), (file, name)
     readme = Path("README.md").read_text(encoding="utf-8")
     assert f"allennlp train {one.path.name} -s output\n" in readme
+    assert Path("requirements.txt").read_bytes() == (ROOT / "requirements.txt").read_bytes()
     (test,) = {word for word in readme.split() if word.startswith("data/test")}
     assert Path(test).exists()
 
@@ -132,7 +133,14 @@ def test_a_wheel_has_the_same_examples(tmp_path: Path) -> None:
     )
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in (
+        "setup.py",
+        "setup.cfg",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "requirements.txt",
+    ):
         os.symlink(ROOT / name, clone / name)
     for name in ("elmo_components", "training_configs", "fixtures"):
         os.symlink(ROOT / name, clone / name)
@@ -141,6 +149,7 @@ def test_a_wheel_has_the_same_examples(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(built)], cwd=clone, check=True, capture_output=True
     )
     folder = built / "elmo_components" / "examples"
+    assert (folder / "requirements.txt").read_bytes() == (ROOT / "requirements.txt").read_bytes()
     for name in ("training_configs", "fixtures/data"):
         wanted = {
             path.relative_to(ROOT)
