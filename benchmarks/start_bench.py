@@ -4,8 +4,9 @@ Measures how long the package and the command `elmo` take to start, beside torch
     python benchmarks/start_bench.py
 
 Each command is a new process. After one warm-up of each, the commands run in turn, seven times, and
-the medians are printed: the seconds until the first output, and until the end. `--allennlp` adds
-AllenNLP's sub-command, which takes half a minute.
+the medians are printed: the seconds until the first output, until the end, and of the processor,
+which other work on the machine changes least. `--allennlp` adds AllenNLP's sub-command, which takes
+half a minute.
 """
 
 import argparse
@@ -30,8 +31,11 @@ ALLENNLP = {
 }
 
 
-def seconds(arguments: list[str]) -> tuple[float, float]:
-    """Returns the seconds until a Python process prints its first byte, and until it ends."""
+def seconds(arguments: list[str]) -> tuple[float, float, float]:
+    """
+    Returns the seconds until a Python process prints its first byte, until it ends, and those that
+    it used of the processor.
+    """
     begin = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments],
@@ -44,9 +48,11 @@ def seconds(arguments: list[str]) -> tuple[float, float]:
         sys.exit(f"{arguments} printed nothing")
     first = time.perf_counter() - begin
     process.stdout.read()
-    if process.wait():
-        sys.exit(f"{arguments} ended with the status {process.returncode}")
-    return first, time.perf_counter() - begin
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status:
+        sys.exit(f"{arguments} ended with the status {status}")
+    return first, time.perf_counter() - begin, used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -56,19 +62,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
     commands = {**COMMANDS, **(ALLENNLP if arguments.allennlp else {})}
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for run in range(arguments.runs + 1):
         for name, command in commands.items():
             measured = seconds(command)
             if run:
                 times[name].append(measured)
     print(f"{processor_name()}, medians of {arguments.runs}, in seconds\n")
-    print("| command | first output | end | first output / import torch |")
-    print("|---|---|---|---|")
-    unit = statistics.median(first for first, _ in times["import torch"])
+    print("| command | first output | end | processor | first output / import torch |")
+    print("|---|---|---|---|---|")
+    unit = statistics.median(first for first, _, _ in times["import torch"])
     for name, found in times.items():
-        first, end = (statistics.median(column) for column in zip(*found))
-        print(f"| `{name}` | {first:.2f} | {end:.2f} | {first / unit:.2f} |")
+        first, end, used = (statistics.median(column) for column in zip(*found))
+        print(f"| `{name}` | {first:.2f} | {end:.2f} | {used:.2f} | {first / unit:.2f} |")
 
 
 if __name__ == "__main__":

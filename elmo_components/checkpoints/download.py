@@ -86,8 +86,8 @@ def _cached(address: str) -> Path:
         from cached_path import cached_path
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"Downloads need cached-path: pip install 'elmo_components[hub]'. Or download {address} "
-            "by other means and give its path"
+            "Downloads need cached-path: pip install 'elmo_components[hub]'. Or download "
+            f"{address} by other means and give its path"
         ) from error
 
     return Path(cached_path(address, quiet=not sys.stderr.isatty()))
