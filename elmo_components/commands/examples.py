@@ -106,7 +106,7 @@ def find_configuration(name: str) -> Configuration:
     names = [one.name for one in known]
     # "conll2012" has two, "sentiment" none
     close = [one for one in names if wanted in one.split("/")]
-    close += difflib.get_close_matches(wanted, names, n=5, cutoff=0.5)
+    close += difflib.get_close_matches(wanted, names, n=5)
     close += [one.name for one in known if wanted == one.task]
     meant = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "none is like it."
     raise ValueError(f"There is no configuration {name!r}; {meant} `elmo configs` lists all")
