@@ -119,7 +119,7 @@ def _run(arguments: list[str]) -> None:
         meant = f" Did you mean {close[0]!r}?" if close else ""
         parser.error(f"there is no command {first!r}.{meant} Commands: {', '.join(names)}")
     # all of them only for their help
-    needed = [] if first == "--version" else [first] if first in names else names
+    needed = [] if first in ("", "--version") else [first] if first in names else names
     for name in needed:
         module = importlib.import_module(_module_name(name))
         add_command(commands, name, module).set_defaults(run=module.run)
