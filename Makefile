@@ -115,17 +115,25 @@ format: $(VENV)/installed  ## Format, and mend what the linter can
 
 # Pins that are there already are kept where they still fit; UPGRADE=--upgrade takes the newest.
 # Today's stack needs the overrides in pyproject.toml, upstream's must not see them (--no-config).
-# What torch's ordinary build needs of CUDA is left out: see `install`.
+# What torch's ordinary build needs of CUDA is left out: see `install`. PYTHON must be 3.11 or older,
+# since pathtools, which AllenNLP's wandb needs, is built with it.
 COMPILE := -m uv pip compile --quiet --universal --no-annotate --custom-compile-command "make lock"
 .PHONY: lock
 lock:  ## Write requirements.txt and constraints/upstream.txt anew
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python $(PIP) install uv
-	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra dev \
+	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra allennlp \
+		--extra dev --extra hub --extra parquet --extra plot --extra translation \
 		--output-file requirements.txt setup.cfg
 	sed -i.bak -E '/^(cuda|nvidia|triton)/d' requirements.txt && rm requirements.txt.bak
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.9 --no-config \
-		--output-file constraints/upstream.txt setup.cfg constraints/upstream.in
+		--extra allennlp --output-file constraints/upstream.txt setup.cfg constraints/upstream.in
+
+.PHONY: wheel
+wheel:  ## Build the wheel, with the configurations and their example data, into dist/
+	rm -rf build
+	$(PYTHON) $(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 .PHONY: clean
 clean:  ## Remove environments, caches and build products; output/ stays

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 # levels below it. The files of the root on the lowest level import one another, without a circle.
 # `integrations.hub` only downloads, so that checkpoints can come from there.
 LEVELS = [
-    {"alphabet", "caching", "characters", "config", "options", "integrations.hub"},
+    {"alphabet", "caching", "characters", "config", "options", "version", "integrations.hub"},
     {"checkpoints", "kernels"},
     {"modules"},
     {"pretraining"},
@@ -27,8 +27,9 @@ LEVELS = [
     {"registered"},
 ]
 FIRST_WITH_ALLENNLP = 9
-# `elmo_components` itself and `drop_in`, which import what they like and which nobody imports.
-ABOVE = {"", "drop_in"}
+# `elmo_components` itself, `drop_in` and `python -m elmo_components`, which import what they like
+# and which nobody imports.
+ABOVE = {"", "__main__", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
     "allennlp_models": {"registered.translation.seq2seq"},
@@ -49,13 +50,13 @@ ONLY_IN = {
         "integrations.spacy.sentences",
         "integrations.spacy.tok2vec",
         "integrations.spacy.vectors",
+        "pretraining.tokenization",
         "registered.scored_tagger",
         "registered.spacy_tagger",
         "registered.token_indexers.lexicon",
-        "registered.tokenizers.spacy_blank",
     },
     "thinc": {"integrations.spacy.tok2vec"},
-    "tqdm": {"commands.embed"},
+    "tqdm": {"commands.embed", "commands.vocabulary"},
 }
 ANYWHERE = {"numpy", "torch"}
 
@@ -130,6 +131,7 @@ import logging, random, torch
 before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 handlers = list(logging.getLogger().handlers)
 import elmo_components
+elmo_components.Elmo
 slow = {{"h5py", "matplotlib", "pyarrow", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
 assert not slow, f"import elmo_components imports {{slow}}"
 after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()

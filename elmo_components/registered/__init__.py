@@ -1,5 +1,11 @@
 """The AllenNLP layer: importing it registers every component of this package."""
 
+# ruff: noqa: E402
+from elmo_components.registered.needs import import_allennlp
+
+# before the modules that cannot be imported without it
+import_allennlp()
+
 from elmo_components.registered.commands import (
     ConvertCommand,
     EmbedCommand,

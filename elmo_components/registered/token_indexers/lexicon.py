@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 from spacy.util import filter_spans
 
 from elmo_components.pretraining.corpus import read_lines
-from elmo_components.registered.tokenizers.spacy_blank import REPLACEMENT, SURROGATE
+from elmo_components.pretraining.tokenization import REPLACEMENT, SURROGATE
 
 __all__ = ["NAMESPACE", "LexiconIndexer", "lexicon_types"]
 

@@ -1,0 +1,44 @@
+"""
+Copies the training configurations, their example data and the pins into the package at its build.
+
+Everything else about the build is in setup.cfg and pyproject.toml.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+# In a clone they stay at the top; `elmo_components.commands.examples` finds them at either place.
+EXAMPLES = "elmo_components/examples"
+COPIED = ("requirements.txt", "training_configs", "fixtures/data")
+# what makes the data
+NOT_COPIED = (".py", ".pyc")
+
+
+class BuildWithExamples(build_py):
+    """The command `build_py`, which also copies the examples unless the install is editable."""
+
+    def run(self) -> None:
+        """Builds."""
+        super().run()
+        if not self.editable_mode:
+            for source, target in self._examples():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Returns the files that are built."""
+        copies = [] if self.editable_mode else [str(target) for _, target in self._examples()]
+        return [*super().get_outputs(include_bytecode), *copies]
+
+    def _examples(self) -> Iterator[tuple[Path, Path]]:
+        for name in COPIED:
+            for source in [Path(name), *sorted(Path(name).rglob("*"))]:
+                hidden = any(part.startswith(".") for part in source.parts)
+                if source.is_file() and source.suffix not in NOT_COPIED and not hidden:
+                    yield source, Path(self.build_lib, EXAMPLES, source)
+
+
+setup(cmdclass={"build_py": BuildWithExamples})
