@@ -1,5 +1,6 @@
 """A spaCy pipe that runs an AllenNLP tagger."""
 
+import io
 import json
 import os
 import shutil
@@ -191,13 +192,13 @@ def check_archive(path: Path) -> None:
         raise ConfigurationError(f"{wanted}; found a folder. Name the file in it")
     try:
         with tarfile.open(path) as archive:
-            config = archive.extractfile("config.json")
-            assert config is not None
-            model = json.load(config)["model"]
-    except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
+            member = archive.getmember("config.json")
+            # a link or a folder has no contents
+            name = json.load(archive.extractfile(member) or io.BytesIO())["model"]["type"]
+    except (tarfile.TarError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{wanted}; found another kind of file") from error
     _import_plugins()
-    model_class, _ = Model.resolve_class_name(model["type"])
+    model_class, _ = Model.resolve_class_name(name)
     # AllenNLP's own constructors, such as "from_archive", tell the class when it is loaded
     if model_class is not Model:
         check_model(model_class, path)

@@ -1,6 +1,7 @@
 """Tests of the pipe "elmo_tagger", with a tagger that has learned a few sentences by heart."""
 
 import shutil
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,15 @@ def test_another_file_is_an_error_that_says_what_it_is(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         pipeline(fixtures / path)
+
+
+@pytest.mark.parametrize("config", ["{}", '{"model": 3}', "nothing"])
+def test_an_archive_without_a_model_is_an_error(config: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "config.json", arcname="config.json")
+    with pytest.raises(ConfigurationError, match="found another kind of file"):
+        pipeline(tmp_path / "model.tar.gz")
 
 
 def test_a_classifier_is_an_error(tmp_path: Path) -> None:
