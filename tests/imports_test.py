@@ -32,7 +32,7 @@ FIRST_WITH_ALLENNLP = 9
 ABOVE = {"", "__main__", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
-    "allennlp_models": {"registered.translation.seq2seq"},
+    "allennlp_models": {"registered.predictors.defaults", "registered.translation.seq2seq"},
     "adjustText": {"inspection.pictures"},
     "cached_path": {"checkpoints.download"},
     "gradio": {"demo.page"},

@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     mixes: Sequence[Mix] = ()
     if arguments.archive is not None:
         archive = Path(arguments.archive)
-        print(f"Loading {archive} ...", flush=True)
+        if archive.exists():
+            print(f"Loading {archive} ...", flush=True)
         tagger = load_tagger(archive, language=arguments.language)
         mixes = inspect(archive).mixes
     page = build_page(elmo, inspection, tagger=tagger, mixes=mixes, split=split)

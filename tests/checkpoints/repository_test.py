@@ -112,7 +112,8 @@ def test_a_file_in_the_folder_s_place_is_an_error(tiny: Elmo, tmp_path: Path) ->
 
 
 def test_a_parametrized_model_is_refused(tiny: Elmo, tmp_path: Path) -> None:
-    torch.nn.utils.parametrizations.weight_norm(tiny.bilm.char_cnn.projection)
+    projection = tiny.bilm.char_cnn.projection
+    torch.nn.utils.parametrize.register_parametrization(projection, "weight", torch.nn.Identity())
     with pytest.raises(CheckpointError, match=r"char_cnn.projection.weight is missing"):
         tiny.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()

@@ -61,6 +61,7 @@ print(*predictor.predict_json({{"sentence": {SENTENCE!r}}})["words"])
     [
         ({"type": "crf_tagger"}, "sentence_tagger"),
         ({"type": "basic_classifier"}, "text_classifier"),
+        ({"type": "bcn"}, "elmo_classifier"),
         ({"type": "elmo_language_model"}, "elmo_language_model"),
         ({"type": "elmo_word_in_context"}, "elmo_word_in_context"),
         ({"type": "elmo_seq2seq"}, "elmo_translator"),
