@@ -179,6 +179,28 @@ def test_padding_is_not_read(instructions: int) -> None:
 
 
 @compiled
+@pytest.mark.parametrize("sizes", [(3, 4, 6), (70, 90, 300), (128, 128, 1024)], ids=str)
+def test_a_sentence_has_the_same_bits_in_every_batch_and_with_any_number_of_threads(
+    instructions: int, sizes: tuple[int, int, int]
+) -> None:
+    given = call([9, 3, 5, 8, 1, 9, 9, 2], sizes, clip=3.0)
+    together = native.projected_lstm(given)[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    try:
+        assert torch.equal(native.projected_lstm(given)[0], together)
+    finally:
+        torch.set_num_threads(before)
+    for row in range(8):
+        alone = given._replace(
+            inputs=given.inputs[:, row : row + 1],
+            lengths=given.lengths[row : row + 1],
+            state=LayerState(*(part[:, row : row + 1] for part in given.state)),
+        )
+        assert torch.equal(native.projected_lstm(alone)[0][:, 0], together[:, row])
+
+
+@compiled
 def test_views_of_other_tensors_are_read_by_their_strides() -> None:
     given = call([5, 2, 3], (8, 9, 20))
     views = given._replace(
