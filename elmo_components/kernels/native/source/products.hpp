@@ -106,8 +106,9 @@ void multiply_panels(const Operation& operation, const float* const* rows, int64
                      int64_t last_panel) {
     const int64_t groups = ceil_div(count, ROWS);
     const int64_t part_depth = ceil_div(depth, ceil_div(depth, DEPTH));
-    // all groups together prefetch as much as they read
-    const int64_t lines = ceil_div(STRIDE * PANEL / LINE, groups);
+    // All groups together prefetch as much as they read. A single group reads as fast as the memory
+    // is, and the processor's own prefetching is faster.
+    const int64_t lines = groups == 1 ? 0 : ceil_div(STRIDE * PANEL / LINE, groups);
     const float* part = weights + first_panel * depth * PANEL;
     for (int64_t panel = first_panel; panel < last_panel; ++panel)
         for (int64_t offset = 0; offset < depth; offset += part_depth) {
