@@ -95,7 +95,7 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
 def describe_backend() -> str:
     """
-    Returns which backend computes frozen float32 models on the CPU, and why, in one line.
+    Returns which backend computes models without gradients on the CPU, and why, in one line.
 
     >>> with use_backend("reference"):
     ...     describe_backend()
@@ -112,7 +112,7 @@ def describe_backend() -> str:
         return f"{name}: chosen by name"
     if missing is not None:
         return f"cpu: native is faster, but {missing}"
-    return f"native: {native.describe()}; cpu where a gradient or a lower precision is needed"
+    return f"native: {native.describe()}; cpu for gradients and other precisions"
 
 
 @lru_cache(maxsize=256)

@@ -259,6 +259,7 @@ def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None
     torch.testing.assert_close(outputs.detach(), before.clone())
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])
 def test_lower_precisions_are_close(precision: str, least: float) -> None:
     # large enough for every engine
@@ -287,6 +288,7 @@ def test_gradients_are_always_of_full_precision() -> None:
         torch.testing.assert_close(one.grad, other.grad)
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: int) -> None:
     module = ElmoLstm(LstmConfig(256, 1024, 2, 3.0, 3.0, True), input_size=256, precision="int8")

@@ -59,6 +59,7 @@ def call(
     dropout: bool = False,
     clip: Optional[float] = None,
     scale: float = 1.0,
+    precision: str = "float32",
 ) -> LstmCall:
     """Returns a call with random tensors that need no gradient."""
     inputs, hidden, cell = sizes
@@ -83,6 +84,7 @@ def call(
         dropout=kept / 0.7 if dropout else None,
         cell_clip=clip,
         projection_clip=clip,
+        precision=precision,
     )
 
 
@@ -109,7 +111,7 @@ def test_outputs_and_states_are_the_reference_s(
 @compiled
 def test_any_sizes_are_computed(instructions: int, num_threads: int) -> None:
     generator = random.Random(num_threads)
-    for _ in range(8):
+    for _ in range(5):
         # more rows than a block of input products has
         time, batch = generator.randint(0, 12), generator.randint(0, 50)
         sizes = generator.randint(1, 300), generator.randint(1, 300), generator.randint(1, 300)
@@ -184,14 +186,18 @@ def test_a_sentence_has_the_same_bits_in_every_batch_and_with_any_number_of_thre
     instructions: int, sizes: tuple[int, int, int]
 ) -> None:
     given = call([9, 3, 5, 8, 1, 9, 9, 2], sizes, clip=3.0)
-    together = native.projected_lstm(given)[0]
+    check_alone(given, native.projected_lstm(given)[0])
+
+
+def check_alone(given: LstmCall, together: torch.Tensor) -> None:
+    """Computes each sentence of a call alone, and all with other numbers of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(5)
     try:
         assert torch.equal(native.projected_lstm(given)[0], together)
     finally:
         torch.set_num_threads(before)
-    for row in range(8):
+    for row in range(len(given.lengths)):
         alone = given._replace(
             inputs=given.inputs[:, row : row + 1],
             lengths=given.lengths[row : row + 1],
@@ -235,7 +241,7 @@ def test_calls_that_cannot_be_computed_are_named() -> None:
     given = call([2, 1])
     assert native.unsupported(given) is None
     assert "float64" in str(native.unsupported(given._replace(inputs=given.inputs.double())))
-    assert "int8" in str(native.unsupported(given._replace(precision="int8")))
+    assert "bfloat16" in str(native.unsupported(given._replace(precision="bfloat16")))
     assert "meta" in str(native.unsupported(given._replace(inputs=given.inputs.to("meta"))))
     learned = given._replace(inputs=given.inputs.clone().requires_grad_())
     assert "gradients" in str(native.unsupported(learned))
@@ -245,6 +251,15 @@ def test_calls_that_cannot_be_computed_are_named() -> None:
         assert "autocast" in str(native.unsupported(given))
     with torch.autograd.forward_ad.dual_level():
         assert "forward mode" in str(native.unsupported(given))
+
+
+@compiled
+def test_int8_without_its_instructions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = library.find()._replace(int8=None)
+    monkeypatch.setattr(library, "find", lambda: found)
+    given = call([2, 1])
+    assert "AVX-512 VNNI" in str(native.unsupported(given._replace(precision="int8")))
+    assert native.unsupported(given) is None
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The compiled backend for CPUs: float32, without gradients."""
+"""The compiled backend for CPUs: float32 and int8, without gradients."""
 
 import ctypes
 import math
@@ -20,9 +20,11 @@ def unavailable() -> Optional[str]:
 
 
 def describe() -> str:
-    """Returns the instruction set that it uses, and the number of threads."""
-    instructions = library.INSTRUCTIONS[library.find().instructions]
-    return f"compiled, {instructions} instructions, {torch.get_num_threads()} threads"
+    """Returns the instruction set and the precisions that it uses, and the number of threads."""
+    found = library.find()
+    instructions = library.INSTRUCTIONS[found.instructions]
+    precisions = "float32" if found.int8 is None else "float32 and int8"
+    return f"compiled, {instructions}, {precisions}, {torch.get_num_threads()} threads"
 
 
 def unsupported(call: LstmCall) -> Optional[str]:
@@ -32,7 +34,9 @@ def unsupported(call: LstmCall) -> Optional[str]:
         return missing
     if call.inputs.dtype != torch.float32:
         return f"the inputs are {call.inputs.dtype}, not float32"
-    if call.precision != "float32":
+    if call.precision == "int8" and library.find().int8 is None:
+        return "for int8 it needs a processor with AVX-512 VNNI"
+    if call.precision not in ("float32", "int8"):
         return f"it has no products in {call.precision}"
     if torch.is_grad_enabled() and cpu.requires_grad(call):
         return "it has no gradients"
@@ -64,8 +68,10 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
 
 def _run(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
-    functions, instructions, _ = library.find()
+    functions, instructions, int8, _ = library.find()
     assert functions is not None
+    if call.precision == "int8" and int8 is not None:
+        instructions = int8
     directions, batch, time, _ = call.inputs.shape
     sizes = _sizes(call)
     # (directions, floats)

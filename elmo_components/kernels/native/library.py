@@ -9,8 +9,8 @@ from typing import NamedTuple, Optional
 __all__ = ["INSTRUCTIONS", "Layer", "Library", "Sizes", "find"]
 
 # As in source/layer.h.
-INTERFACE = 1
-# Instruction sets, slowest first; the library knows them by their place.
+INTERFACE = 2
+# Instruction sets for float32, slowest first; the library knows them by their place.
 INSTRUCTIONS = ("portable", "AVX2", "AVX-512")
 
 _FLOATS = ctypes.c_void_p
@@ -63,12 +63,15 @@ class Library(NamedTuple):
         The functions of source/layer.h. A call releases Python's global lock.
     instructions : `int`
         The place in `INSTRUCTIONS` of the fastest instruction set of this processor.
+    int8 : `Optional[int]`
+        The library's number of the instruction set for int8; `None` if this processor has none.
     missing : `Optional[str]`
         Why there is no library; `None` if there is one.
     """
 
     functions: Optional[ctypes.CDLL]
     instructions: int
+    int8: Optional[int]
     missing: Optional[str]
 
 
@@ -82,6 +85,7 @@ def find() -> Library:
         return Library(
             None,
             0,
+            None,
             "it was not compiled when elmo_components was installed. Install GCC or Clang, then "
             "reinstall elmo_components",
         )
@@ -90,19 +94,22 @@ def find() -> Library:
         functions.elmo_interface.restype = _SIZE
         interface = functions.elmo_interface()
     except (OSError, AttributeError) as error:
-        return Library(None, 0, f"{found[0].name} cannot be loaded: {error}")
+        return Library(None, 0, None, f"{found[0].name} cannot be loaded: {error}")
     if interface != INTERFACE:
         return Library(
-            None, 0, f"{found[0].name} is from another version. Reinstall elmo_components"
+            None, 0, None, f"{found[0].name} is from another version. Reinstall elmo_components"
         )
     _declare(functions)
-    return Library(functions, functions.elmo_instructions(), None)
+    int8 = functions.elmo_int8_instructions()
+    return Library(functions, functions.elmo_instructions(), None if int8 < 0 else int8, None)
 
 
 def _declare(functions: ctypes.CDLL) -> None:
     sizes = ctypes.POINTER(Sizes)
     functions.elmo_instructions.argtypes = []
     functions.elmo_instructions.restype = _SIZE
+    functions.elmo_int8_instructions.argtypes = []
+    functions.elmo_int8_instructions.restype = _SIZE
     functions.elmo_packed_size.argtypes = [_SIZE, sizes]
     functions.elmo_packed_size.restype = _SIZE
     functions.elmo_pack.argtypes = [_SIZE, sizes, _FLOATS, _FLOATS, _FLOATS, _FLOATS]

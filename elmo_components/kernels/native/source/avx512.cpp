@@ -16,7 +16,8 @@
 #define ELMO_LANES 16
 #define ELMO_ROWS 6
 #include "vectors.hpp"
-#include "products.hpp"
+#include "float32.hpp"
+#include "panels.hpp"
 #include "direction.hpp"
 
 #if defined(__clang__)

@@ -115,6 +115,9 @@ ScratchSizes scratch_sizes(const ElmoLayer& layer) {
             batch * activated_stride(layer.sizes),
             block_rows * gate_panels * PANEL,
             gate_panels * PANEL,
+            block_rows * quantized_stride(layer.sizes.input_size),
+            batch * quantized_stride(layer.sizes.hidden_size),
+            batch * quantized_stride(layer.sizes.cell_size),
             block_rows};
 }
 
@@ -155,8 +158,18 @@ public:
             for (int64_t row = 0; step < next; row += order_.counts[step++]) {
                 step_gates(step, row);
                 team_.wait();
+                if (QUANTIZED && sizes_.projected) {
+                    quantize_rows(scratch_.activated, activated_stride(sizes_), sizes_.cell_size,
+                                  order_.counts[step], scratch_.quantized_activated);
+                    team_.wait();
+                }
                 step_outputs(step);
                 team_.wait();
+                if (QUANTIZED) {
+                    quantize_rows(scratch_.hidden, hidden_stride(sizes_), sizes_.hidden_size,
+                                  order_.counts[step], scratch_.quantized_hidden);
+                    team_.wait();
+                }
             }
         }
         end();
@@ -165,13 +178,18 @@ public:
 private:
     void begin() {
         for (int64_t row = 0; row < layer_.batch; ++row) {
-            hidden_rows_[row] = scratch_.hidden + row * hidden_stride(sizes_);
-            activated_rows_[row] = scratch_.activated + row * activated_stride(sizes_);
+            hidden_rows_[row] = product_row(scratch_.hidden, hidden_stride(sizes_),
+                                            scratch_.quantized_hidden, sizes_.hidden_size, row);
+            activated_rows_[row] = product_row(scratch_.activated, activated_stride(sizes_),
+                                               scratch_.quantized_activated, sizes_.cell_size, row);
         }
         for (int64_t row = member_; row < layer_.batch; row += team_.size())
             std::memcpy(scratch_.hidden + row * hidden_stride(sizes_),
                         hidden_ + order_.sentences[row] * sizes_.hidden_size,
                         sizes_.hidden_size * sizeof(float));
+        if (QUANTIZED)
+            quantize_rows(scratch_.hidden, hidden_stride(sizes_), sizes_.hidden_size, layer_.batch,
+                          scratch_.quantized_hidden);
         for (int64_t panel = first_panel_; panel < last_panel_; ++panel)
             for (int64_t lane = 0; lane < LANES; ++lane) {
                 const int64_t cell = panel * LANES + lane;
@@ -192,6 +210,14 @@ private:
             for (int64_t row = 0; row < order_.counts[step]; ++row)
                 rows_[count++] = inputs_ + (order_.sentences[row] * layer_.time + step) *
                                                sizes_.input_size;
+        if (QUANTIZED) {
+            const int64_t stride = quantized_stride(sizes_.input_size);
+            for (int64_t row = member_; row < count; row += team_.size())
+                quantize(rows_[row], sizes_.input_size, scratch_.quantized_inputs + row * stride);
+            for (int64_t row = 0; row < count; ++row)
+                rows_[row] = scratch_.quantized_inputs + row * stride;
+            team_.wait();
+        }
         const InputGates operation{scratch_.gates, scratch_.bias, scratch_.block_rows};
         multiply_panels(operation, rows_, count, weights_, sizes_.input_size, first_panel_,
                         last_panel_);
@@ -228,7 +254,8 @@ private:
         const int64_t width = smaller(last_panel_ * LANES, sizes_.hidden_size) - first;
         for (int64_t row = 0; row < count && width > 0; ++row) {
             std::memcpy(scratch_.hidden + row * hidden_stride(sizes_) + first,
-                        activated_rows_[row] + first, width * sizeof(float));
+                        scratch_.activated + row * activated_stride(sizes_) + first,
+                        width * sizeof(float));
             operation.finish(row, first, width);
         }
     }
@@ -236,7 +263,8 @@ private:
     void end() {
         for (int64_t row = member_; row < layer_.batch; row += team_.size()) {
             const int64_t sentence = order_.sentences[row], length = layer_.lengths[sentence];
-            std::memcpy(last_hidden_ + sentence * sizes_.hidden_size, hidden_rows_[row],
+            std::memcpy(last_hidden_ + sentence * sizes_.hidden_size,
+                        scratch_.hidden + row * hidden_stride(sizes_),
                         sizes_.hidden_size * sizeof(float));
             if (length < layer_.time)
                 std::memset(outputs_ + (sentence * layer_.time + length) * sizes_.hidden_size, 0,
@@ -247,6 +275,18 @@ private:
             for (int64_t cell = first_panel_ * LANES; cell < last; ++cell)
                 last_cell_[order_.sentences[row] * sizes_.cell_size + cell] =
                     cell_state(row, cell);
+    }
+
+    // Quantizes this member's rows, (count, stride).
+    void quantize_rows(const float* rows, int64_t stride, int64_t depth, int64_t count, float* to) {
+        for (int64_t row = member_; row < count; row += team_.size())
+            quantize(rows + row * stride, depth, to + row * quantized_stride(depth));
+    }
+
+    // Returns a row as a product takes it.
+    const float* product_row(const float* rows, int64_t stride, const float* quantized,
+                             int64_t depth, int64_t row) {
+        return QUANTIZED ? quantized + row * quantized_stride(depth) : rows + row * stride;
     }
 
     float& cell_state(int64_t row, int64_t cell) {

@@ -21,12 +21,15 @@ struct Order {
 // The memory that a team uses for one direction at a time, in floats.
 struct ScratchSizes {
     int64_t hidden, cell, activated, gates, bias;
+    // rows of products in int8
+    int64_t quantized_inputs, quantized_hidden, quantized_activated;
     // rows of a block of input products
     int64_t block_rows;
 };
 
 struct Scratch {
     float *hidden, *cell, *activated, *gates, *bias;
+    float *quantized_inputs, *quantized_hidden, *quantized_activated;
     int64_t block_rows;
 };
 
@@ -46,6 +49,7 @@ extern const Kernel portable;
 #if defined(__x86_64__)
 extern const Kernel avx2;
 extern const Kernel avx512;
+extern const Kernel avx512_int8;
 #endif
 
 }  // namespace elmo

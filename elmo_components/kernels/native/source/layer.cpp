@@ -21,6 +21,7 @@ namespace {
 
 const Kernel& kernel(int64_t instructions) {
 #if defined(__x86_64__)
+    if (instructions == ELMO_AVX512_INT8) return avx512_int8;
     if (instructions == ELMO_AVX512) return avx512;
     if (instructions == ELMO_AVX2) return avx2;
 #endif
@@ -36,15 +37,22 @@ public:
         pointers_.resize(members * pointers_each_);
         int64_t total = 0;
         const int64_t parts[] = {sizes.hidden, sizes.cell, sizes.activated, sizes.gates,
-                                 sizes.bias};
+                                 sizes.bias,   sizes.quantized_inputs, sizes.quantized_hidden,
+                                 sizes.quantized_activated};
         for (int64_t part : parts) total += aligned(part);
         // not set to zero
         floats_.reset(new float[total + ALIGNMENT]);
         float* next = floats_.get();
         while (reinterpret_cast<uintptr_t>(next) % (ALIGNMENT * sizeof(float))) ++next;
-        float** targets[] = {&scratch.hidden, &scratch.cell, &scratch.activated, &scratch.gates,
-                             &scratch.bias};
-        for (int part = 0; part < 5; ++part) {
+        float** targets[] = {&scratch.hidden,
+                             &scratch.cell,
+                             &scratch.activated,
+                             &scratch.gates,
+                             &scratch.bias,
+                             &scratch.quantized_inputs,
+                             &scratch.quantized_hidden,
+                             &scratch.quantized_activated};
+        for (int part = 0; part < 8; ++part) {
             *targets[part] = next;
             next += aligned(parts[part]);
         }
@@ -143,6 +151,14 @@ int64_t elmo_instructions() {
     if (avx2) return ELMO_AVX2;
 #endif
     return ELMO_PORTABLE;
+}
+
+int64_t elmo_int8_instructions() {
+#if defined(__x86_64__)
+    if (elmo_instructions() == ELMO_AVX512 && __builtin_cpu_supports("avx512vnni"))
+        return ELMO_AVX512_INT8;
+#endif
+    return -1;
 }
 
 int64_t elmo_packed_size(int64_t instructions, const ElmoSizes* sizes) {

@@ -1,4 +1,5 @@
-// The C interface: one layer of projected LSTMs, all directions, for one batch, in float32.
+// The C interface: one layer of projected LSTMs, all directions, for one batch. Arrays are float32,
+// products float32 or int8.
 //
 // All arrays are contiguous and row-major. Sizes count elements. The equations are those of
 // kernels/reference.py. Any number of threads may make calls at the same time; no thread, lock or
@@ -14,10 +15,10 @@
 #endif
 
 // Changes with every change of this interface.
-constexpr int64_t ELMO_INTERFACE = 1;
+constexpr int64_t ELMO_INTERFACE = 2;
 
-// Instruction sets, slowest first.
-enum { ELMO_PORTABLE = 0, ELMO_AVX2 = 1, ELMO_AVX512 = 2 };
+// Instruction sets: in float32, slowest first; and in int8.
+enum { ELMO_PORTABLE = 0, ELMO_AVX2 = 1, ELMO_AVX512 = 2, ELMO_AVX512_INT8 = 3 };
 
 enum { ELMO_OK = 0, ELMO_NO_MEMORY = 1 };
 
@@ -61,8 +62,11 @@ struct ElmoLayer {
 
 ELMO_EXPORT int64_t elmo_interface();
 
-// Returns the fastest instruction set of this processor.
+// Returns the fastest instruction set of this processor for products in float32.
 ELMO_EXPORT int64_t elmo_instructions();
+
+// Returns the instruction set for products in int8, or -1 if this processor has none.
+ELMO_EXPORT int64_t elmo_int8_instructions();
 
 // Returns the number of floats of one direction's packed weights.
 ELMO_EXPORT int64_t elmo_packed_size(int64_t instructions, const ElmoSizes* sizes);

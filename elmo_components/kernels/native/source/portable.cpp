@@ -1,4 +1,4 @@
-// The kernel for any processor: vectors of 128 bits, which the compiler maps to SSE2, NEON or loops.
+// The kernel for any processor: vectors of 128 bits, which the compiler maps to what there is.
 #include <cstring>
 
 #include "kernel.hpp"
@@ -11,5 +11,6 @@
 #define ELMO_ROWS 3
 #endif
 #include "vectors.hpp"
-#include "products.hpp"
+#include "float32.hpp"
+#include "panels.hpp"
 #include "direction.hpp"

@@ -44,7 +44,7 @@ ELMO_INLINE Vec exponential(Vec x) {
     return p * power;
 }
 
-// Where sigmoid and tanh equal their limits in float32, and products of two exponentials are finite.
+// Where sigmoid and tanh equal their limits in float32; products of two exponentials are finite.
 constexpr float SATURATED = 40.0f;
 
 // The largest error of both is 2e-7.

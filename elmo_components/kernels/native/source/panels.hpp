@@ -1,19 +1,12 @@
-// Packed weights, and the product of rows with them. Included once by each kernel's file.
+// Packed weights, and the product of rows with all panels. Included once by each kernel's file,
+// after float32.hpp or int8.hpp.
 //
 // A panel has 4 * LANES columns. In the gates' weights these are the gates i, f, g and o of LANES
 // cells, so that all gates of a cell meet in registers; in a projection, consecutive outputs.
-// Panels are stored one after the other, each (depth, 4, LANES), filled up with zeros.
+// Panels are stored one after the other, filled up with zeros.
 
 namespace elmo {
 namespace {
-
-constexpr int64_t PANEL = 4 * LANES;
-// The most rows of a panel that all row groups read in turn, so that they find them in a cache.
-constexpr int64_t DEPTH = 256;
-// Multiplications between two prefetches.
-constexpr int64_t STRIDE = 8;
-// Floats of a cache line.
-constexpr int64_t LINE = 16;
 
 ELMO_INLINE int64_t ceil_div(int64_t size, int64_t width) { return (size + width - 1) / width; }
 ELMO_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -26,15 +19,10 @@ struct Layout {
     explicit Layout(const ElmoSizes& sizes)
         : gate_panels(ceil_div(sizes.cell_size, LANES)),
           output_panels(sizes.projected ? ceil_div(sizes.hidden_size, PANEL) : 0),
-          recurrent(gate_panels * sizes.input_size * PANEL),
-          projection(recurrent + gate_panels * sizes.hidden_size * PANEL),
-          size(projection + output_panels * sizes.cell_size * PANEL) {}
+          recurrent(gate_panels * panel_size(sizes.input_size)),
+          projection(recurrent + gate_panels * panel_size(sizes.hidden_size)),
+          size(projection + output_panels * panel_size(sizes.cell_size)) {}
 };
-
-// Packs one column of a panel: a row of a weight, (depth,), or zeros for null.
-ELMO_INLINE void pack_column(const float* row, int64_t depth, float* to) {
-    for (int64_t k = 0; k < depth; ++k) to[k * PANEL] = row ? row[k] : 0.0f;
-}
 
 void pack_gates(const float* weight, int64_t cell_size, int64_t depth, float* packed) {
     for (int64_t panel = 0; panel < ceil_div(cell_size, LANES); ++panel)
@@ -43,7 +31,7 @@ void pack_gates(const float* weight, int64_t cell_size, int64_t depth, float* pa
                 const int64_t cell = panel * LANES + lane;
                 const float* row = weight + (gate * cell_size + cell) * depth;
                 pack_column(cell < cell_size ? row : nullptr, depth,
-                            packed + panel * depth * PANEL + gate * LANES + lane);
+                            packed + panel * panel_size(depth), gate * LANES + lane);
             }
 }
 
@@ -52,51 +40,8 @@ void pack_projection(const float* weight, int64_t hidden_size, int64_t depth, fl
         for (int64_t column = 0; column < PANEL; ++column) {
             const int64_t output = panel * PANEL + column;
             pack_column(output < hidden_size ? weight + output * depth : nullptr, depth,
-                        packed + panel * depth * PANEL + column);
+                        packed + panel * panel_size(depth), column);
         }
-}
-
-// Adds rows times a part of a panel, (depth, 4, LANES), to sums. Meanwhile it prefetches `lines`
-// cache lines from `ahead` on for every STRIDE multiplications, and returns where it stopped.
-template <int R>
-ELMO_INLINE const float* multiply(const float* const* rows, int64_t offset, const float* panel,
-                                  int64_t depth, const float* ahead, int64_t lines,
-                                  Vec (&sums)[R][4]) {
-    const float* row[R];
-    for (int r = 0; r < R; ++r) row[r] = rows[r] + offset;
-    for (int64_t k = 0; k < depth; ++k, panel += PANEL) {
-        if (k % STRIDE == 0)
-            for (int64_t line = 0; line < lines; ++line, ahead += LINE)
-                __builtin_prefetch(ahead, 0, 2);
-        const Vec weights[4] = {load(panel), load(panel + LANES), load(panel + 2 * LANES),
-                                load(panel + 3 * LANES)};
-        for (int r = 0; r < R; ++r)
-            for (int part = 0; part < 4; ++part) sums[r][part] += row[r][k] * weights[part];
-    }
-    return ahead;
-}
-
-// An operation says where the sums of a panel start and go: `begin` and `end` for the first and the
-// last part of the depth, `partial` for the memory of sums between parts.
-template <int R, class Operation>
-const float* multiply_group(const Operation& operation, const float* const* rows, int64_t row,
-                            int64_t panel, const float* weights, int64_t offset, int64_t depth,
-                            bool first, bool last, const float* ahead, int64_t lines) {
-    Vec sums[R][4];
-    for (int r = 0; r < R; ++r)
-        for (int part = 0; part < 4; ++part)
-            sums[r][part] = first ? operation.begin(row + r, panel, part)
-                                  : load(operation.partial(row + r, panel) + part * LANES);
-    ahead = multiply<R>(rows + row, offset, weights, depth, ahead, lines, sums);
-    for (int r = 0; r < R; ++r) {
-        if (last) {
-            operation.end(row + r, panel, sums[r]);
-            continue;
-        }
-        for (int part = 0; part < 4; ++part)
-            store(operation.partial(row + r, panel) + part * LANES, sums[r][part]);
-    }
-    return ahead;
 }
 
 // Multiplies rows, (count, depth), with the panels from `first_panel` to before `last_panel`.
@@ -109,12 +54,13 @@ void multiply_panels(const Operation& operation, const float* const* rows, int64
     // All groups together prefetch as much as they read. A single group reads as fast as the memory
     // is, and the processor's own prefetching is faster.
     const int64_t lines = groups == 1 ? 0 : ceil_div(STRIDE * PANEL / LINE, groups);
-    const float* part = weights + first_panel * depth * PANEL;
-    for (int64_t panel = first_panel; panel < last_panel; ++panel)
+    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+        const float* part = weights + panel * panel_size(depth);
+        const float* next = part + panel_size(depth);
         for (int64_t offset = 0; offset < depth; offset += part_depth) {
             const int64_t length = smaller(part_depth, depth - offset);
             const bool first = offset == 0, last = offset + length == depth;
-            const float* ahead = part + length * PANEL;
+            const float* ahead = last ? next : part + length * PANEL;
             for (int64_t group = 0; group < groups; ++group) {
                 const int64_t row = count * group / groups;
 #define ELMO_CASE(R)                                                                            \
@@ -135,6 +81,7 @@ void multiply_panels(const Operation& operation, const float* const* rows, int64
             }
             part += length * PANEL;
         }
+    }
 }
 
 }  // namespace
