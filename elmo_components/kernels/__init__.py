@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import torch
 
-from elmo_components.kernels import cpu, reference
+from elmo_components.kernels import cpu, native, reference
 from elmo_components.kernels.call import (
     PRECISIONS,
     BackendUnavailable,
@@ -26,6 +26,7 @@ __all__ = [
     "LayerState",
     "LstmCall",
     "PackedWeights",
+    "describe_backend",
     "projected_lstm",
     "use_backend",
 ]
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 # Fastest first; the reference computes every call.
-BACKENDS = {"cpu": cpu, "reference": reference}
+BACKENDS = {"native": native, "cpu": cpu, "reference": reference}
 
 START = os.environ.get("ELMO_BACKEND", AUTO)
 
@@ -49,8 +50,8 @@ def use_backend(name: str) -> Iterator[None]:
     # Parameters
 
     name : `str`
-        "cpu", "reference", or "auto" for the fastest that can compute a call. The default is the
-        environment variable `ELMO_BACKEND`, or "auto" without one.
+        "native", "cpu", "reference", or "auto" for the fastest that can compute a call. The default
+        is the environment variable `ELMO_BACKEND`, or "auto" without one.
 
     # Raises
 
@@ -90,6 +91,28 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
             return backend.projected_lstm(call)
         _log_once(name, reason)
     raise AssertionError("the reference computes every call")
+
+
+def describe_backend() -> str:
+    """
+    Returns which backend computes models without gradients on the CPU, and why, in one line.
+
+    >>> with use_backend("reference"):
+    ...     describe_backend()
+    'reference: chosen by name'
+    """
+    name = _chosen.get()
+    _check(name)
+    missing = native.unavailable()
+    if name == "native" and missing is not None:
+        return f"native: chosen by name, but {missing}"
+    if name == "native":
+        return f"native: chosen by name; {native.describe()}"
+    if name != AUTO:
+        return f"{name}: chosen by name"
+    if missing is not None:
+        return f"cpu: native is faster, but {missing}"
+    return f"native: {native.describe()}; cpu for gradients and other precisions"
 
 
 @lru_cache(maxsize=256)

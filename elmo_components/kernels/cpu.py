@@ -9,7 +9,7 @@ from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import run
 from elmo_components.kernels.products import TRAINING, TRAINING_BFLOAT16
 
-__all__ = ["projected_lstm", "unsupported"]
+__all__ = ["autocast_to_bfloat16", "projected_lstm", "requires_grad", "unsupported"]
 
 
 def unsupported(call: LstmCall) -> Optional[str]:
@@ -40,16 +40,17 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
     `RuntimeError` for second derivatives.
     """
-    bfloat16 = _autocast_to_bfloat16() and call.inputs.dtype == torch.float32
+    bfloat16 = autocast_to_bfloat16() and call.inputs.dtype == torch.float32
     with torch.autocast("cpu", enabled=False):
-        if torch.is_grad_enabled() and _requires_grad(call):
+        if torch.is_grad_enabled() and requires_grad(call):
             return cpu_training.projected_lstm(call, TRAINING_BFLOAT16 if bfloat16 else TRAINING)
         with torch.no_grad():
             by_autocast = bfloat16 and call.precision == "float32"
             return run(call, "bfloat16" if by_autocast else call.precision)[:2]
 
 
-def _autocast_to_bfloat16() -> bool:
+def autocast_to_bfloat16() -> bool:
+    """Returns whether autocast asks for products in bfloat16."""
     # torch 2.4 has other names
     if hasattr(torch, "get_autocast_dtype"):
         enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
@@ -58,6 +59,7 @@ def _autocast_to_bfloat16() -> bool:
     return enabled and dtype == torch.bfloat16
 
 
-def _requires_grad(call: LstmCall) -> bool:
+def requires_grad(call: LstmCall) -> bool:
+    """Returns whether a tensor of a call needs a gradient."""
     weights = (part for weight in call.weights for part in weight if part is not None)
     return any(tensor.requires_grad for tensor in (call.inputs, *call.state, *weights))

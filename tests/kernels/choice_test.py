@@ -8,7 +8,15 @@ import threading
 import pytest
 import torch
 
-from elmo_components.kernels import BackendUnavailable, cpu, projected_lstm, reference, use_backend
+from elmo_components.kernels import (
+    BackendUnavailable,
+    cpu,
+    describe_backend,
+    native,
+    projected_lstm,
+    reference,
+    use_backend,
+)
 from tests.kernels.cpu_test import LENGTHS, call
 
 
@@ -56,11 +64,15 @@ def test_the_choice_is_a_thread_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_backend_is_an_error() -> None:
-    with pytest.raises(ValueError, match="must be one of auto, cpu, reference; found 'gpus'"):
+    with pytest.raises(
+        ValueError, match="must be one of auto, native, cpu, reference; found 'gpus'"
+    ):
         use_backend("gpus").__enter__()
 
 
-@pytest.mark.parametrize("name, wanted", [("reference", "reference"), ("cuda", "one of auto, cpu")])
+@pytest.mark.parametrize(
+    "name, wanted", [("reference", "reference"), ("cuda", "one of auto, native")]
+)
 def test_the_environment_says_what_to_begin_with(name: str, wanted: str) -> None:
     code = (
         "from elmo_components import kernels; from tests.kernels.cpu_test import call\n"
@@ -74,3 +86,32 @@ def test_the_environment_says_what_to_begin_with(name: str, wanted: str) -> None
         text=True,
     )
     assert wanted in run.stdout + run.stderr
+
+
+def test_a_backend_is_described_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    with use_backend("cpu"):
+        assert describe_backend() == "cpu: chosen by name"
+    monkeypatch.setattr(native, "unavailable", lambda: None)
+    monkeypatch.setattr(native, "describe", lambda: "compiled")
+    with use_backend("auto"):
+        assert describe_backend().startswith("native: compiled; cpu for gradients")
+    with use_backend("native"):
+        assert describe_backend() == "native: chosen by name; compiled"
+    monkeypatch.setattr(native, "unavailable", lambda: "it was not compiled")
+    with use_backend("auto"):
+        assert describe_backend() == "cpu: native is faster, but it was not compiled"
+    with use_backend("native"):
+        assert describe_backend() == "native: chosen by name, but it was not compiled"
+
+
+def test_without_the_library_a_call_is_computed_and_its_name_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native, "unavailable", lambda: "it was not compiled")
+    names = used(monkeypatch)
+    given = call(LENGTHS[0], dtype=torch.float32)
+    with torch.no_grad():
+        projected_lstm(given)
+    assert names == ["cpu"]
+    with use_backend("native"), pytest.raises(BackendUnavailable, match="it was not compiled"):
+        projected_lstm(given)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Iterator
 from itertools import product
 from typing import Optional
 
@@ -172,6 +173,13 @@ def test_calls_that_cannot_be_taken_are_named() -> None:
     assert "dropout" in str(cpu.unsupported(given._replace(dropout=dropout)))
 
 
+@pytest.fixture(params=["auto", "cpu"])
+def chosen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs a test with the fastest backend, which may be the compiled one, and with this one."""
+    with use_backend(request.param):
+        yield
+
+
 CONFIG = LstmConfig(
     hidden_size=40,
     cell_size=72,
@@ -196,6 +204,7 @@ def expected(module: ElmoLstm, inputs: torch.Tensor, mask: torch.Tensor) -> torc
         return module(inputs, mask)[0]
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("gradients", [True, False])
 def test_weights_that_change_are_laid_out_anew(training: bool, gradients: bool) -> None:
@@ -226,8 +235,10 @@ def test_weights_that_change_are_laid_out_anew(training: bool, gradients: bool) 
     check()
 
 
-def test_a_copy_and_a_pickle_compute_the_same_and_share_nothing() -> None:
-    module = lstm(precision="int8").eval()
+@pytest.mark.usefixtures("chosen")
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_copy_and_a_pickle_compute_the_same_and_share_nothing(precision: str) -> None:
+    module = lstm(precision=precision).eval()
     inputs, mask = batch()
     with torch.no_grad():
         before = module(inputs, mask)[0]
@@ -238,6 +249,7 @@ def test_a_copy_and_a_pickle_compute_the_same_and_share_nothing() -> None:
         torch.testing.assert_close(module(inputs, mask)[0], before)
 
 
+@pytest.mark.usefixtures("chosen")
 def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None:
     module, (inputs, mask) = lstm(), batch()
     with torch.inference_mode():
@@ -247,6 +259,7 @@ def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None
     torch.testing.assert_close(outputs.detach(), before.clone())
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])
 def test_lower_precisions_are_close(precision: str, least: float) -> None:
     # large enough for every engine
@@ -264,6 +277,7 @@ def test_lower_precisions_are_close(precision: str, least: float) -> None:
     assert found.dtype == torch.float32
 
 
+@pytest.mark.usefixtures("chosen")
 def test_gradients_are_always_of_full_precision() -> None:
     module, (inputs, mask) = lstm(precision="int8"), batch()
     exact = lstm()
@@ -274,6 +288,7 @@ def test_gradients_are_always_of_full_precision() -> None:
         torch.testing.assert_close(one.grad, other.grad)
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: int) -> None:
     module = ElmoLstm(LstmConfig(256, 1024, 2, 3.0, 3.0, True), input_size=256, precision="int8")
@@ -291,6 +306,7 @@ def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: 
         torch.set_num_threads(before)
 
 
+@pytest.mark.usefixtures("chosen")
 def test_in_training_a_change_through_data_shows_whatever_its_place() -> None:
     module, (inputs, mask) = lstm(), batch()
     module(inputs, mask)
@@ -298,6 +314,7 @@ def test_in_training_a_change_through_data_shows_whatever_its_place() -> None:
     torch.testing.assert_close(module(inputs, mask)[0].detach(), expected(module, inputs, mask))
 
 
+@pytest.mark.usefixtures("chosen")
 @pytest.mark.skipif(not hasattr(torch, "set_default_device"), reason="torch has no default device")
 def test_the_default_device_does_not_matter() -> None:
     module, (inputs, mask) = lstm(), batch()
