@@ -101,7 +101,7 @@ def test_pip_installs_what_is_there() -> None:
     for first_column in re.findall(r"^\| (`.+?) \|", table, flags=re.M):
         named |= set(re.findall(r"`([a-z]+)`", first_column))
     assert named <= set(extras)
-    assert set(extras) - named == {"compare", "dev", "docs"}
+    assert set(extras) - named == {"compare", "dev"}
 
 
 def test_the_commands_of_the_first_project_run(checkout: Path) -> None:

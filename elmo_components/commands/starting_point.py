@@ -1,7 +1,7 @@
 """Makes the files of a folder in which one training configuration trains with nothing else."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -61,7 +61,7 @@ def files_of(configuration: Configuration) -> dict[str, bytes]:
     chosen = configuration.path
     texts = {path: path.read_text(encoding="utf-8") for path in _imported(chosen)}
     files = {**PLUGINS, PINS: (examples_folder() / PINS).read_bytes()}
-    data = next(found for found in map(DATA_PATH.findall, texts.values()) if found)
+    data = _data_paths(texts.values())
     for name, path in dict.fromkeys(data):
         files.update(_data(examples_folder() / DATA / name, path))
     for path, text in texts.items():
@@ -71,6 +71,16 @@ def files_of(configuration: Configuration) -> dict[str, bytes]:
     test = next(path for _, path in data if "test" in path)
     files["README.md"] = _readme(configuration, f"{DATA_FOLDER}/{test}").encode()
     return dict(sorted(files.items()))
+
+
+def _data_paths(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Returns the data of the nearest file that has test data, and of those nearer."""
+    data: list[tuple[str, str]] = []
+    for text in texts:
+        data += DATA_PATH.findall(text)
+        if any("test" in path for _, path in data):
+            break
+    return data
 
 
 def _imported(path: Path) -> Iterator[Path]:

@@ -124,6 +124,9 @@ class ElmoLanguageModel(Model):
         self._precision = precision
         self._teacher = teacher
         self._word_teacher = word_teacher
+        # attributes, where `elmo_resume` finds metrics
+        self._teacher_loss = None if teacher is None else teacher.mean_loss
+        self._word_teacher_loss = None if word_teacher is None else word_teacher.mean_loss
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
@@ -210,9 +213,10 @@ class ElmoLanguageModel(Model):
         last reset.
         """
         metrics = self._perplexity.get_metric(reset)
-        for name, teacher in (("teacher", self._teacher), ("word_teacher", self._word_teacher)):
-            if teacher is not None and teacher.mean_loss._count:
-                metrics[f"{name}_loss"] = teacher.mean_loss.get_metric(reset)
+        for name in ("teacher_loss", "word_teacher_loss"):
+            mean = getattr(self, f"_{name}")
+            if mean is not None and mean._count:
+                metrics[name] = mean.get_metric(reset)
         return metrics
 
     def to_checkpoint(self) -> Checkpoint:
