@@ -1,7 +1,7 @@
 // A biLM of one's own: pre-training on plain text.
 //
 // Data: text, one sentence a line, its tokens parted by spaces, in .txt, .gz or .xz files; and the
-// folder that `allennlp elmo-vocabulary` writes for it. fixtures/data/lm unless `data` says
+// folder that `elmo vocabulary` writes for it. fixtures/data/lm unless `data` says
 // otherwise. docs/pretraining.md goes from a corpus to an exported checkpoint.
 //
 //   allennlp train training_configs/language_model/bilm.jsonnet -s output/bilm --include-package elmo_components

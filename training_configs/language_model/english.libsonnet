@@ -3,7 +3,7 @@
 // Data: `data` must be given. Train, of the tokenised text, dealt to 60 shards; and the vocabulary, of
 // 180,000 words, of which an encyclopedia needs so many for 3 % to be unknown:
 //
-//   allennlp elmo-vocabulary TEXT... --tokenizer spacy_blank --size 180000 --output output/words/vocabulary \
+//   elmo vocabulary TEXT... --tokenizer spacy_blank --size 180000 --output output/words/vocabulary \
 //     --tokenized output/words/text --shards 60
 //   allennlp train mine.jsonnet -s output/english --include-package elmo_components
 //

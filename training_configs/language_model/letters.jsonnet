@@ -2,7 +2,7 @@
 // a character a token.
 //
 // Data: text, one sentence a line, without spaces, in .txt, .gz or .xz files; and the folder that
-// `allennlp elmo-vocabulary --tokenizer character --alphabet 6000` writes for it. fixtures/data/lm_zh
+// `elmo vocabulary --tokenizer character --alphabet 6000` writes for it. fixtures/data/lm_zh
 // unless `data` and `alphabet` say otherwise.
 //
 //   allennlp train training_configs/language_model/letters.jsonnet -s output/letters --include-package elmo_components

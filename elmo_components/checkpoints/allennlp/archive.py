@@ -144,7 +144,7 @@ def _choose(
     raise CheckpointError(
         f"it {wanted}, of an elmo_language_model, an elmo embedder or AllenNLP's own; found "
         f"{', '.join(found) or 'none'} in a model of the type {model_type!r}"
-        + (". `allennlp elmo-convert --part` takes the name of one" if found else "")
+        + (". `elmo convert --part` takes the name of one" if found else "")
     )
 
 

@@ -278,13 +278,13 @@ def _words(vocab: Vocabulary, namespace: str) -> list[str]:
     if set(words.values()) <= {vocab._padding_token, vocab._oov_token}:
         raise ConfigurationError(
             f"The vocabulary has no words in the namespace {namespace!r}. Write one with "
-            '`allennlp elmo-vocabulary` and set `vocabulary: {type: "from_files", directory: ..., '
+            '`elmo vocabulary` and set `vocabulary: {type: "from_files", directory: ..., '
             'oov_token: "<UNK>"}`'
         )
     if vocab._oov_token not in words.values():
         raise ConfigurationError(
             f"The namespace {namespace!r} lacks the unknown word {vocab._oov_token!r}. "
-            'Set its `oov_token`, "<UNK>" for a folder that `allennlp elmo-vocabulary` wrote'
+            'Set its `oov_token`, "<UNK>" for a folder that `elmo vocabulary` wrote'
         )
     return [words[number] for number in range(len(words))]
 
