@@ -254,6 +254,29 @@ def test_calls_that_cannot_be_computed_are_named() -> None:
 
 
 @compiled
+@pytest.mark.skipif(not hasattr(torch, "func"), reason="torch has no vmap for modules")
+@pytest.mark.parametrize("part", ["inputs", "weights"])
+def test_within_vmap_another_backend_computes(part: str) -> None:
+    given = call([2, 3, 1])
+    scales = torch.tensor([1.0, 2.0])
+
+    def run(scale: torch.Tensor) -> torch.Tensor:
+        weights = [weight._replace(recurrent=weight.recurrent * scale) for weight in given.weights]
+        changes = {"inputs": given.inputs * scale, "weights": weights}
+        changed = given._replace(**{part: changes[part]})
+        reasons.append(native.unsupported(changed))
+        with use_backend("reference" if reasons[-1] else "native"):
+            return projected_lstm(changed)[0]
+
+    reasons: list[Optional[str]] = []
+    found = torch.func.vmap(run)(scales)
+    assert "no memory" in str(reasons[0])
+    for scale, one in zip(scales, found):
+        assert_close(one, run(scale))
+    assert reasons[1:] == [None, None]
+
+
+@compiled
 def test_int8_without_its_instructions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = library.find()._replace(int8=None)
     monkeypatch.setattr(library, "find", lambda: found)
