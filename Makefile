@@ -86,6 +86,28 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 	$(VENV)/bin/python benchmarks/compare_speed.py $(COMPARED)
 	$(VENV)/bin/python benchmarks/compare_report.py $(COMPARED) --results docs/results
 
+# Needs Python and pip only: the site is made from the text and the source, without PyTorch.
+DOCS_VENV := .venv-docs
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs
+# Not --quiet, with which MkDocs sees no warnings and builds in spite of them.
+.PHONY: docs
+docs: $(DOCS_VENV)/installed  ## Build the documentation as a site, output/site/index.html
+	$(MKDOCS) build
+	@echo "The site is output/site/index.html"
+
+.PHONY: docs-serve
+docs-serve: $(DOCS_VENV)/installed  ## Show the documentation at localhost:8000, and each change at once
+	$(MKDOCS) serve --watch elmo_components
+
+.PHONY: docs-notebook
+docs-notebook: $(DOCS_VENV)/installed  ## Write the tutorial as a notebook, output/tutorial.ipynb
+	$(DOCS_VENV)/bin/python docs/tutorial/notebook.py output/tutorial.ipynb
+
+$(DOCS_VENV)/installed: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python $(PIP) install --no-compile --requirement docs/requirements.txt
+	@touch $@
+
 .PHONY: format
 format: $(VENV)/installed  ## Format, and mend what the linter can
 	$(RUN) ruff format
@@ -93,17 +115,25 @@ format: $(VENV)/installed  ## Format, and mend what the linter can
 
 # Pins that are there already are kept where they still fit; UPGRADE=--upgrade takes the newest.
 # Today's stack needs the overrides in pyproject.toml, upstream's must not see them (--no-config).
-# What torch's ordinary build needs of CUDA is left out: see `install`.
+# What torch's ordinary build needs of CUDA is left out: see `install`. PYTHON must be 3.11 or older,
+# since pathtools, which AllenNLP's wandb needs, is built with it.
 COMPILE := -m uv pip compile --quiet --universal --no-annotate --custom-compile-command "make lock"
 .PHONY: lock
 lock:  ## Write requirements.txt and constraints/upstream.txt anew
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python $(PIP) install uv
-	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra dev \
+	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra allennlp \
+		--extra dev --extra hub --extra parquet --extra plot --extra translation \
 		--output-file requirements.txt setup.cfg
 	sed -i.bak -E '/^(cuda|nvidia|triton)/d' requirements.txt && rm requirements.txt.bak
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.9 --no-config \
-		--output-file constraints/upstream.txt setup.cfg constraints/upstream.in
+		--extra allennlp --output-file constraints/upstream.txt setup.cfg constraints/upstream.in
+
+.PHONY: wheel
+wheel:  ## Build the wheel, with the configurations and their example data, into dist/
+	rm -rf build
+	$(PYTHON) $(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 .PHONY: clean
 clean:  ## Remove environments, caches and build products; output/ stays

@@ -1,28 +1,65 @@
 """
-Compiles the backend `native`; all else about the package is in setup.cfg.
+Copies the training configurations, their example data and the pins into the package at its build,
+and compiles the backend `native`.
 
 Without a C++ compiler that understands these options (GCC or Clang), the package is installed
-without it, and the backend `cpu` computes instead.
+without that backend, and the backend `cpu` computes instead. Everything else about the build is in setup.cfg and pyproject.toml.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
-SOURCE = Path("elmo_components/kernels/native/source")
+# In a clone they stay at the top; `elmo_components.commands.examples` finds them at either place.
+EXAMPLES = "elmo_components/examples"
+COPIED = ("requirements.txt", "training_configs", "fixtures/data")
+# what makes the data
+NOT_COPIED = (".py", ".pyc")
+
+NATIVE = Path("elmo_components/kernels/native/source")
 # ISO C++ does not fuse a product and a sum unless told so.
 COMPILE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
 
-if __name__ == "__main__":
-    library = Extension(
-        "elmo_components.kernels.native._library",
-        sources=[path.as_posix() for path in sorted(SOURCE.glob("*.cpp"))],
-        depends=[path.as_posix() for path in sorted(SOURCE.glob("*.h*"))] + ["setup.py"],
-        language="c++",
-        extra_compile_args=COMPILE,
-        extra_link_args=["-pthread"],
-        # it has no Python in it, so that one binary serves every version
-        py_limited_api=True,
-        optional=True,
-    )
-    setup(ext_modules=[library], options={"bdist_wheel": {"py_limited_api": "cp39"}})
+
+class BuildWithExamples(build_py):
+    """The command `build_py`, which also copies the examples unless the install is editable."""
+
+    def run(self) -> None:
+        """Builds."""
+        super().run()
+        if not self.editable_mode:
+            for source, target in self._examples():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Returns the files that are built."""
+        copies = [] if self.editable_mode else [str(target) for _, target in self._examples()]
+        return [*super().get_outputs(include_bytecode), *copies]
+
+    def _examples(self) -> Iterator[tuple[Path, Path]]:
+        for name in COPIED:
+            for source in [Path(name), *sorted(Path(name).rglob("*"))]:
+                hidden = any(part.startswith(".") for part in source.parts)
+                if source.is_file() and source.suffix not in NOT_COPIED and not hidden:
+                    yield source, Path(self.build_lib, EXAMPLES, source)
+
+
+library = Extension(
+    "elmo_components.kernels.native._library",
+    sources=[path.as_posix() for path in sorted(NATIVE.glob("*.cpp"))],
+    depends=[path.as_posix() for path in sorted(NATIVE.glob("*.h*"))] + ["setup.py"],
+    language="c++",
+    extra_compile_args=COMPILE,
+    extra_link_args=["-pthread"],
+    # it has no Python in it, so that one binary serves every version
+    py_limited_api=True,
+    optional=True,
+)
+setup(
+    cmdclass={"build_py": BuildWithExamples},
+    ext_modules=[library],
+    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+)

@@ -16,7 +16,8 @@ import torch
 from compare_pictures import draw_curves, draw_probes, draw_scores
 from compare_results import TASKS, read
 from compare_tables import curves_table, probes_table, table
-from processor import processor_name
+
+from elmo_components.inspection.system import processor_name
 
 
 def main() -> None:

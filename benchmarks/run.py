@@ -25,8 +25,9 @@ import lstm_training_bench
 import pretraining_bench
 import torch
 from allennlp import __version__ as allennlp_version
-from processor import processor_name
 from side_by_side import peaks, read_sentences
+
+from elmo_components.inspection.system import processor_name
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "fixtures" / "data" / "parallel" / "train.tsv"

@@ -1,8 +1,10 @@
 """ELMo: a biLM whose layers are mixed into one or more vectors per token."""
 
+import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Optional, TypedDict, Union
 
 import numpy
@@ -13,6 +15,8 @@ from elmo_components import checkpoints
 from elmo_components.caching.layer_cache import LayerCache, has_fixed_layers
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
+from elmo_components.checkpoints.model_card import Author
+from elmo_components.checkpoints.repository import located, save_repository
 from elmo_components.config import ElmoConfig
 from elmo_components.embedding.batches import WINDOW, embed_sentences, embed_stream
 from elmo_components.modules.bilm import BiLm
@@ -21,6 +25,8 @@ from elmo_components.modules.lstm import LstmState
 from elmo_components.modules.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]
+
+logger = logging.getLogger(__name__)
 
 
 class ElmoOutput(TypedDict):
@@ -144,6 +150,9 @@ class Elmo(nn.Module):
         word_cache_size: int = CACHE_SIZE,
         recompute_gates: bool = False,
         layer_cache: Optional[LayerCache] = None,
+        revision: Optional[str] = None,
+        token: Union[bool, str, None] = None,
+        local_files_only: bool = False,
     ) -> "Elmo":
         """
         Returns an ELMo with the biLM stored at `path`, in evaluation mode.
@@ -154,21 +163,26 @@ class Elmo(nn.Module):
             A .safetensors file of this package, an HDF5 file of weights, a folder with options and
             weights, or an AllenNLP archive; an `https://` address of one of these; or a name:
             "english", which comes with the package, or AllenNLP's "small", "medium", "original",
-            "original-5.5b", "pubmed" or "portuguese", which are downloaded once.
+            "original-5.5b", "pubmed" or "portuguese", which are downloaded once; or a repository on
+            the Hugging Face Hub, "organisation/name" or "hf://organisation/name".
         options : `Union[Mapping, str, os.PathLike, None]`
             The contents, or the path, of the `options.json` of HDF5 weights or of an archive
-            without it; `None` if it is next to them. The other parameters are the constructor's.
+            without it; `None` if it is next to them.
+        revision, token, local_files_only
+            For a repository; see `from_hub`. The other parameters are the constructor's.
 
         # Raises
 
-        `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file.
+        `FileNotFoundError`, or `CheckpointError` that lists everything wrong with the file; for a
+        repository also the errors of `integrations.hub.download`.
         """
         config = None
         if isinstance(options, Mapping):
             config = ElmoConfig.from_options(options)
         elif options is not None:
             config = checkpoints.read_options(options)
-        checkpoint = checkpoints.load(path, config)
+        place = located(path, revision=revision, token=token, local_files_only=local_files_only)
+        checkpoint = checkpoints.load(place, config)
         elmo = cls(
             checkpoint.config,
             num_output_representations=num_output_representations,
@@ -185,6 +199,37 @@ class Elmo(nn.Module):
         )
         elmo.load_checkpoint(checkpoint)
         return elmo.eval()
+
+    def save_pretrained(
+        self,
+        folder: Union[str, os.PathLike],
+        *,
+        dtype: torch.dtype = torch.float32,
+        languages: Sequence[str] = (),
+        license: Optional[str] = None,
+        description: str = "",
+    ) -> None:
+        """
+        Writes the biLM into a folder for `from_pretrained` or the Hugging Face Hub: `config.json`,
+        `model.safetensors`, and a model card, `README.md`, unless it exists. It does not save the
+        scalar mixes, which belong to a task's model: save its `state_dict`.
+
+        # Parameters
+
+        dtype : `torch.dtype`
+            float32; or float16, which halves the file and rounds the values.
+        languages, license, description
+            For the card; see `model_card.Author`.
+
+        # Raises
+
+        `CheckpointError` for values that cannot be stored and for parametrized modules.
+        """
+        if not all(mix.is_initial for mix in self.scalar_mixes):
+            logger.warning("The scalar mixes, which were trained, are not saved in %s", folder)
+        author = Author(tuple(languages), license, description)
+        checkpoint = Checkpoint(self.config, self.bilm.state_dict())
+        save_repository(checkpoint, Path(folder), author=author, dtype=dtype)
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Copies a checkpoint's tensors into the biLM. See `BiLm.load_checkpoint`."""

@@ -12,33 +12,51 @@ PACKAGE = Path(__file__).parent.parent / "elmo_components"
 
 # Folders, and the files of the root, lowest first: a file imports from its own folder and from
 # levels below it. The files of the root on the lowest level import one another, without a circle.
+# `integrations.hub` only downloads, so that checkpoints can come from there.
 LEVELS = [
-    {"alphabet", "caching", "characters", "config", "options"},
+    {"alphabet", "caching", "characters", "config", "options", "version", "integrations.hub"},
     {"checkpoints", "kernels"},
     {"modules"},
     {"pretraining"},
     {"embedding"},
     {"elmo", "inspection"},
+    {"integrations"},
+    {"demo"},
     {"commands"},
     # allennlp may be imported from here on only
     {"registered"},
 ]
-FIRST_WITH_ALLENNLP = 7
-# `elmo_components` itself and `drop_in`, which import what they like and which nobody imports.
-ABOVE = {"", "drop_in"}
+FIRST_WITH_ALLENNLP = 9
+# `elmo_components` itself, `drop_in` and `python -m elmo_components`, which import what they like
+# and which nobody imports.
+ABOVE = {"", "__main__", "drop_in"}
 # A library outside this list may be imported nowhere, and those named in one place there only.
 ONLY_IN = {
-    "allennlp_models": {"registered.translation.seq2seq"},
+    "allennlp_models": {"registered.predictors.defaults", "registered.translation.seq2seq"},
     "adjustText": {"inspection.pictures"},
     "cached_path": {"checkpoints.download"},
+    "gradio": {"demo.page"},
+    "huggingface_hub": {"integrations.hub"},
     "h5py": {"checkpoints.bilm_tf.format", "checkpoints.untrusted.hdf5", "embedding.writers"},
     "matplotlib": {"inspection.pictures"},
     "pyarrow": {"embedding.readers", "embedding.writers"},
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
-    "sklearn": {"inspection.word_uses"},
-    "spacy": {"registered.tokenizers.spacy_blank"},
-    "tqdm": {"commands.embed"},
+    "sklearn": {"demo.uses", "inspection.word_uses"},
+    "spacy": {
+        "demo.tokens",
+        "integrations.spacy.factories",
+        "integrations.spacy.hooks",
+        "integrations.spacy.sentences",
+        "integrations.spacy.tok2vec",
+        "integrations.spacy.vectors",
+        "pretraining.tokenization",
+        "registered.scored_tagger",
+        "registered.spacy_tagger",
+        "registered.token_indexers.lexicon",
+    },
+    "thinc": {"integrations.spacy.tok2vec"},
+    "tqdm": {"commands.embed", "commands.vocabulary"},
 }
 ANYWHERE = {"numpy", "torch"}
 
@@ -75,7 +93,8 @@ def level_of(name: str) -> int:
     folder = name.partition(".")[0]
     if folder in ABOVE:
         return len(LEVELS)
-    (level,) = (number for number, folders in enumerate(LEVELS) if folder in folders)
+    # a file may have a level of its own
+    (level, *_) = (number for number, folders in enumerate(LEVELS) if {name, folder} & folders)
     return level
 
 
@@ -112,6 +131,7 @@ import logging, random, torch
 before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 handlers = list(logging.getLogger().handlers)
 import elmo_components
+elmo_components.Elmo
 slow = {{"h5py", "matplotlib", "pyarrow", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
 assert not slow, f"import elmo_components imports {{slow}}"
 after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()

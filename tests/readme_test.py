@@ -43,6 +43,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     script = folder / "bin" / "allennlp"
     script.write_text(client(path))
     script.chmod(0o755)
+    command = folder / "bin" / "elmo"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m elmo_components "$@"\n')
+    command.chmod(0o755)
     server = subprocess.Popen([sys.executable, "-m", "tests.allennlp_server", path], cwd=ROOT)
     while not os.path.exists(path):
         assert server.poll() is None
@@ -62,6 +65,7 @@ def run(command: str, checkout: Path) -> str:
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"export PATH='{checkout}/bin':$PATH\n{command}"],
         cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         capture_output=True,
     )
@@ -85,14 +89,31 @@ def test_make_has_the_targets() -> None:
 
 
 def test_pip_installs_what_is_there() -> None:
-    for path in re.findall(r"pip install .*-r (\S+?)[`\s]", README):
-        assert (ROOT / path).exists()
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    section = setup.partition("[options.extras_require]")[2].partition("\n[")[0]
+    extras = re.findall(r"^([a-z]+) =$", section, flags=re.M)
+    named = {
+        name
+        for names in re.findall(r"elmo_components\[(.+?)\]", README)
+        for name in names.split(",")
+    }
+    (table,) = re.findall(r"\| extra \|.+?\n\n", README, flags=re.S)
+    for first_column in re.findall(r"^\| (`.+?) \|", table, flags=re.M):
+        named |= set(re.findall(r"`([a-z]+)`", first_column))
+    assert named <= set(extras)
+    assert set(extras) - named == {"compare", "dev", "docs"}
 
 
-def test_the_commands_that_make_train_stands_for_run(checkout: Path) -> None:
-    (block,) = (text for text in blocks("bash") if "pip install" in text)
-    commands = block[block.index("allennlp train") :]
-    assert '"words": ["Ms.", "Haag", "plays"' in run(commands, checkout)
+def test_the_commands_of_the_first_project_run(checkout: Path) -> None:
+    (block,) = (text for text in blocks("bash") if "elmo configs ner" in text)
+    commands = [line for line in block.splitlines() if not line.startswith("pip install")]
+    assert '"words": ["Ms.", "Haag", "plays"' in run("\n".join(commands), checkout)
+
+
+def test_the_commands_that_need_no_allennlp_run(checkout: Path) -> None:
+    (commands,) = (text for text in blocks("bash") if "elmo inspect --system" in text)
+    printed = run(commands, checkout)
+    assert "nothing is wrong with it" in printed and "auto chooses" in printed
 
 
 def test_the_configuration_trains(checkout: Path) -> None:
@@ -115,7 +136,7 @@ def test_a_classifier_of_own_texts_trains_and_predicts(checkout: Path) -> None:
 
 
 def test_a_file_is_embedded(checkout: Path) -> None:
-    (commands,) = (text for text in blocks("bash") if "elmo-embed" in text)
+    (commands,) = (text for text in blocks("bash") if "elmo embed" in text)
     run(commands, checkout)
     assert (checkout / "output" / "vectors.hdf5").exists()
 
@@ -141,5 +162,5 @@ def test_pre_training_runs_as_it_is_told(checkout: Path, monkeypatch: pytest.Mon
 
 
 def test_readme_s_pre_training_runs(checkout: Path) -> None:
-    (commands,) = (text for text in blocks("bash") if "elmo-export" in text)
+    (commands,) = (text for text in blocks("bash") if "elmo export" in text)
     assert "words in output/vocabulary/vocab.txt" in run(commands, checkout)

@@ -55,7 +55,7 @@ def fetch(address: str, *, sha256: Optional[str] = None, folder: Optional[Path] 
     # Raises
 
     `CheckpointError` for a file that cannot be downloaded or has another size or sha256 than
-    expected. It is then removed from the cache.
+    expected. It is then removed from the cache. `ValueError` without cached-path.
     """
     try:
         cached = _cached(address)
@@ -82,7 +82,13 @@ def fetch(address: str, *, sha256: Optional[str] = None, folder: Optional[Path] 
 
 
 def _cached(address: str) -> Path:
-    from cached_path import cached_path
+    try:
+        from cached_path import cached_path
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "Downloads need cached-path: pip install 'elmo_components[hub]'. Or download "
+            f"{address} by other means and give its path"
+        ) from error
 
     return Path(cached_path(address, quiet=not sys.stderr.isatty()))
 

@@ -1,4 +1,4 @@
-"""Finds a checkpoint by its path, its address, or its name."""
+"""Finds a checkpoint by its path, its address, its name, or its name on the Hugging Face Hub."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional, Union
 
 from elmo_components.checkpoints.checkpoint import CheckpointError
 from elmo_components.checkpoints.download import base_name, fetch, is_address
+from elmo_components.checkpoints.repository import from_hub
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +74,15 @@ def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) ->
     # Parameters
 
     source : `Union[str, os.PathLike]`
-        A path, an `https://` or `http://` address, or a name in `SHIPPED` or `PUBLISHED`.
+        A path, an `https://` or `http://` address, a name in `SHIPPED` or `PUBLISHED`, or a
+        repository on the Hugging Face Hub; see `from_hub`.
     options_needed : `bool`
         Whether missing options of HDF5 weights are an error; else they are a warning.
 
     # Raises
 
-    `FileNotFoundError` for none of these; `CheckpointError` for a failed download.
+    `FileNotFoundError` for none of these; `CheckpointError` for a failed download; the errors of
+    `from_hub`.
     """
     # an address may be too long for a path
     if os.path.exists(source):
@@ -96,9 +99,13 @@ def resolve(source: Union[str, os.PathLike], *, options_needed: bool = False) ->
                 "Reinstall the package, or give the path of another"
             )
         return SHIPPED[name]
+    repository = from_hub(source)
+    if repository is not None:
+        return repository
     raise FileNotFoundError(
-        f"There is no checkpoint at {source}. Give a path, an address, or one of the names "
-        f"{', '.join(map(repr, [*SHIPPED, *PUBLISHED]))}"
+        f"There is no checkpoint at {source}. Give a path, an address, one of the names "
+        f"{', '.join(map(repr, [*SHIPPED, *PUBLISHED]))}, or hf://organisation/name for a "
+        "repository on the Hugging Face Hub"
     )
 
 

@@ -1,4 +1,7 @@
-"""Our own format: one safetensors file with the biLM's sizes in its metadata."""
+"""
+Our own format: one safetensors file with the biLM's sizes in its metadata, alone or in a folder
+with a `config.json`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -15,17 +18,20 @@ from elmo_components.checkpoints.checkpoint import (
     SOFTMAX_NAMES,
     Checkpoint,
     CheckpointError,
+    check_agreement,
     check_written,
     mismatches,
 )
 from elmo_components.checkpoints.name_map import Entry, to_ours
 from elmo_components.checkpoints.parameters import parameter_shapes
-from elmo_components.checkpoints.untrusted.json_text import parse_json
+from elmo_components.checkpoints.untrusted.json_text import parse_json, read_object
 from elmo_components.config import ElmoConfig
 
-__all__ = ["DTYPES", "SUFFIX", "load", "matches", "save"]
+__all__ = ["CONFIG_NAME", "DTYPES", "MODEL_NAME", "SUFFIX", "load", "matches", "save"]
 
 SUFFIX = ".safetensors"
+# The files in a folder, as in a repository on the Hugging Face Hub.
+MODEL_NAME, CONFIG_NAME = "model.safetensors", "config.json"
 LENGTH_BYTES = 8
 FORMAT = "elmo_components"
 VERSION = "1"
@@ -39,18 +45,24 @@ MAX_HEADER = 2 * MAX_VOCABULARY
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is named as a safetensors file."""
-    return path.suffix == SUFFIX and path.is_file()
+    """Whether `path` is named as a safetensors file, or is a folder with `model.safetensors`."""
+    return (path / MODEL_NAME).is_file() or (path.suffix == SUFFIX and path.is_file())
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
-    Reads a file. All tensors become float32. `config` has no effect: the file has its own sizes.
+    Reads a file, or the one in a folder, whose `config.json` must have the same sizes. All tensors
+    become float32. `config` has no effect: the file has its own sizes.
 
     # Raises
 
     `CheckpointError` for a file that is broken, of another kind, or has values that are not finite.
     """
+    if path.is_dir():
+        checkpoint = load(path / MODEL_NAME, softmax=softmax)
+        if (path / CONFIG_NAME).is_file():
+            check_agreement(checkpoint.config, _config_in(path), path / MODEL_NAME)
+        return checkpoint
     _check_header_length(path)
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
@@ -125,6 +137,13 @@ def save(checkpoint: Checkpoint, path: Path, *, dtype: torch.dtype = torch.float
         temporary.write_bytes(serialized(tensors, metadata=metadata))
         rounded = Checkpoint(checkpoint.config, tensors, checkpoint.vocabulary)
         check_written(load(temporary, softmax=True), rounded, path)
+
+
+def _config_in(folder: Path) -> ElmoConfig:
+    try:
+        return ElmoConfig.from_options(read_object(folder / CONFIG_NAME))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG_NAME} cannot be used: {error}") from error
 
 
 def _check_header_length(path: Path) -> None:

@@ -21,9 +21,9 @@ __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "convert", "run"]
 
 DESCRIPTION = "Convert a biLM from one format to another, or take it out of a model's archive."
 EXAMPLES = f"""examples:
-  allennlp elmo-convert small elmo-small{SUFFIX} --float16
-  allennlp elmo-convert output/bilm/model.tar.gz output/bilm{SUFFIX}
-  allennlp elmo-convert 179.zip elmo-of-many-langs --folder-format many_langs"""
+  elmo convert small elmo-small{SUFFIX} --float16
+  elmo convert output/bilm/model.tar.gz output/bilm{SUFFIX}
+  elmo convert 179.zip elmo-of-many-langs --folder-format many_langs"""
 
 # The files in a folder of each format.
 FILES = {

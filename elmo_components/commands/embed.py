@@ -20,10 +20,10 @@ __all__ = ["DESCRIPTION", "EXAMPLES", "FAILURES", "add_arguments", "run"]
 
 DESCRIPTION = "Write the ELMo vectors of the sentences in a file."
 EXAMPLES = """examples:
-  allennlp elmo-embed sentences.txt vectors.hdf5 --all
-  zcat corpus.jsonl.gz | allennlp elmo-embed - vectors.parquet --average --float16 \\
+  elmo embed sentences.txt vectors.hdf5 --all
+  zcat corpus.jsonl.gz | elmo embed - vectors.parquet --average --float16 \\
       --input-format jsonl --field tokens --empty-lines skip
-  allennlp elmo-embed reviews.parquet reviews.npz --layer-weights 0.2,0.5,0.3 --pooling mean
+  elmo embed reviews.parquet reviews.npz --layer-weights 0.2,0.5,0.3 --pooling mean
 
 After a kill, the same command resumes. Exit status 3: done, but some sentences were reported and
 left out."""

@@ -12,6 +12,7 @@ from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from elmo_components.inspection.pictures import draw_mixes, draw_words
 from elmo_components.inspection.report import Inspection, inspect
+from elmo_components.inspection.system import system_report
 from elmo_components.inspection.word_uses import (
     Occurrence,
     find_occurrences,
@@ -25,10 +26,10 @@ __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "report_of", "run"]
 
 DESCRIPTION = "Describe a checkpoint or an archive, and say what is wrong with it."
 EXAMPLES = """examples:
-  allennlp elmo-inspect fixtures/models/tiny
-  allennlp elmo-inspect output/ner/model.tar.gz --plot mixes.png
-  allennlp elmo-inspect fixtures/models/tiny.safetensors \\
-      --word the --text fixtures/data/lm/test.txt --limit 20 --plot the.png
+  elmo inspect english
+  elmo inspect output/model.tar.gz --plot mixes.png
+  elmo inspect english --word bank --text sentences.txt --limit 20 --plot bank.png
+  elmo inspect --system
 
 Exit status 1: something is wrong with it."""
 
@@ -41,13 +42,18 @@ MAX_LABELS = 80
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to a parser."""
     add = parser.add_argument
-    add("path", help="a checkpoint or an archive in any known format")
+    add("path", nargs="?", help="a checkpoint or an archive in any known format, or its name")
+    add(
+        "--system",
+        action="store_true",
+        help="describe this machine instead: versions, processor, and what computes an ELMo",
+    )
     add("--json", action="store_true", help="print all of it as JSON")
     add(
         "--plot",
         metavar="FILE",
         help="draw the learned layer weights, or the word's vectors in a plane; .png, .svg, .pdf; "
-        "needs pip install elmo_components[plot]",
+        "needs pip install 'elmo_components[plot]'",
     )
     add(
         "--write-options",
@@ -74,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints and draws what the arguments ask for."""
+    if (arguments.path is None) != arguments.system:
+        raise ValueError("Give a checkpoint, or --system without one")
+    if arguments.system:
+        print(system_report())
+        return
     if (arguments.word is None) != (arguments.text is None):
         raise ValueError("--word and --text must be given together")
     plot = None if arguments.plot is None else Path(arguments.plot)

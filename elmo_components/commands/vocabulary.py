@@ -5,25 +5,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Callable, Optional
 
+from tqdm import tqdm
+
 from elmo_components.alphabet import NUM_CHARACTERS
 from elmo_components.checkpoints.vocabulary_file import write_vocabulary
 from elmo_components.pretraining.corpus import find_shards, read_lines, write_shards
+from elmo_components.pretraining.tokenization import TOKENIZERS, WHITE_SPACE, Split, split_of
 from elmo_components.pretraining.vocabulary import CharacterCounts, WordCounts
 
-__all__ = ["DESCRIPTION", "EXAMPLES", "Split", "add_arguments", "count_vocabulary", "run"]
+__all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "count_vocabulary", "run"]
 
 DESCRIPTION = "Count the vocabulary of a corpus for the pre-training of a biLM."
-EXAMPLES = """example:
-  allennlp elmo-vocabulary fixtures/data/lm/train.txt --output output/vocabulary --size 100000"""
-
-# Splits a line into words.
-Split = Callable[[str], list[str]]
+EXAMPLES = """examples:
+  elmo vocabulary corpus.txt --output vocabulary --size 100000
+  elmo vocabulary shards/ --output vocabulary --tokenizer spacy_blank --tokenized tokens
+  elmo vocabulary chinese.txt.gz --output vocabulary --tokenizer character --alphabet 6000"""
 
 NAMESPACE, ALPHABET = "vocab", "alphabet"
 VOCABULARY_FILE, ALPHABET_FILE = f"{NAMESPACE}.txt", f"{ALPHABET}.txt"
 # AllenNLP reads each file in the folder as a namespace.
 NAMESPACES_FILE = "non_padded_namespaces.txt"
-WHITE_SPACE = "just_spaces"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--tokenizer",
         default=WHITE_SPACE,
-        help="a registered tokenizer's name or its JSON; default: split at white space",
+        help=f"{', '.join(TOKENIZERS)}, or JSON such as "
+        '{"type": "spacy_blank", "language": "de"}; default: split at white space',
     )
     add("--tokenized", help="a folder for the tokenised corpus too, as .txt.gz files")
     add(
@@ -53,26 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="replace files of earlier runs")
 
 
-def _white_space_alone(tokenizer: str) -> Split:
-    raise ValueError(
-        f"--tokenizer must be {WHITE_SPACE} here; found {tokenizer!r}. allennlp elmo-vocabulary "
-        "takes AllenNLP's tokenizers"
-    )
-
-
-def run(
-    arguments: argparse.Namespace, split_of: Callable[[str], Split] = _white_space_alone
-) -> None:
+def run(arguments: argparse.Namespace, split_by_name: Callable[[str], Split] = split_of) -> None:
     """
-    Counts a corpus and prints a report. `split_of` returns the function that splits a line, for a
-    `--tokenizer` other than "just_spaces".
+    Counts a corpus and prints a report. `split_by_name` returns the function that splits a line,
+    given `--tokenizer`.
     """
-    name = arguments.tokenizer
     print(
         count_vocabulary(
             arguments.corpus,
             Path(arguments.output),
-            split=str.split if name == WHITE_SPACE else split_of(name),
+            split=split_by_name(arguments.tokenizer),
             size=arguments.size,
             min_count=arguments.min_count,
             alphabet_size=arguments.alphabet,
@@ -138,8 +130,10 @@ def count_vocabulary(
     if tokenized is not None:
         _prepare(tokenized, [copy.name for copy in copies], force)
 
+    lines = (line for shard in shards for line in read_lines(shard))
+    # a bar on terminals only
     sentences: Iterable[Sequence[str]] = filter(
-        None, (split(line) for shard in shards for line in read_lines(shard))
+        None, map(split, tqdm(lines, unit=" lines", disable=None))
     )
     counts = WordCounts(write_shards(sentences, copies) if copies else sentences)
     if not counts.num_tokens:

@@ -13,7 +13,14 @@ from elmo_components.alphabet import MARKS
 from elmo_components.characters import CharacterMapper, check_tokens
 from elmo_components.modules.bilm import BiLm
 
-__all__ = ["LAYERS", "WINDOW", "check_layers", "embed_sentences", "embed_stream"]
+__all__ = [
+    "LAYERS",
+    "WINDOW",
+    "batches_by_length",
+    "check_layers",
+    "embed_sentences",
+    "embed_stream",
+]
 
 LAYERS = ("all", "mean", "top")
 
@@ -49,7 +56,7 @@ def embed_sentences(
     device = next(bilm.parameters()).device
     # not in a generator: the caller must not see evaluation mode between two vectors
     with _evaluating(bilm), torch.no_grad():
-        for chosen in _batches([len(sentence) for sentence in sentences], batch_size):
+        for chosen in batches_by_length([len(sentence) for sentence in sentences], batch_size):
             ids = characters.batch_ids([sentences[index] for index in chosen])
             # (num_layers, batch, time + 2, 2 * hidden_size)
             batch = bilm(ids.to(device)).layers
@@ -129,7 +136,7 @@ def _windows(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Seq
     yield window
 
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yields the indices of the sentences of each batch, the longest sentences first."""
     by_length = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
     start = 0

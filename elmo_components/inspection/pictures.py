@@ -104,7 +104,7 @@ def _new_figure(path: Path, width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ValueError(
-            f"Pictures need {error.name}: pip install elmo_components[plot]"
+            f"Pictures need {error.name}: pip install 'elmo_components[plot]'"
         ) from error
 
     figure = Figure(figsize=(width, height))

@@ -155,7 +155,7 @@ def project(vectors: numpy.ndarray) -> tuple[numpy.ndarray, list[float]]:
         from sklearn.decomposition import PCA
     except ImportError as error:
         raise ValueError(
-            "The projection needs scikit-learn: pip install elmo_components[plot]"
+            "The projection needs scikit-learn: pip install 'elmo_components[plot]'"
         ) from error
 
     # PCA needs two rows that differ

@@ -61,6 +61,12 @@ class ScalarMix(nn.Module):
                 self.weights[place] = weight
             self.gamma.fill_(1.0)
 
+    @property
+    def is_initial(self) -> bool:
+        """Whether the weights and gamma have their initial values."""
+        initial = torch.tensor([*self._initial, 1.0], dtype=self.weights.dtype)
+        return torch.equal(torch.cat([self.weights, self.gamma]).detach().cpu(), initial)
+
     def forward(self, layers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         # Parameters

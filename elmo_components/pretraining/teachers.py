@@ -1,4 +1,4 @@
-"""Distillation: a biLM also learns to predict a frozen teacher's word vectors."""
+"""Distillation: a biLM also learns to predict a frozen teacher's vectors of words."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -9,7 +9,7 @@ from torch import nn
 from elmo_components.config import ElmoConfig
 from elmo_components.modules.scalar_mix import ScalarMix
 
-__all__ = ["LOSSES", "Distillation"]
+__all__ = ["LOSSES", "Distillation", "WordDistillation"]
 
 LOSSES = ("cosine", "squared_error")
 
@@ -119,7 +119,81 @@ class Distillation(nn.Module):
         ).unsqueeze(1)
         # (words, teacher_size), both
         predicted = self.head(self.mix(words, mask)[0])
-        predicted, teacher = predicted.float(), teacher[rows, places].float()
-        if self.loss == "cosine":
-            return 1.0 - nn.functional.cosine_similarity(predicted, teacher, dim=-1)
-        return (predicted - teacher).square().mean(dim=-1)
+        return _losses(self.loss, predicted, teacher[rows, places])
+
+
+class WordDistillation(nn.Module):
+    """
+    A linear head that predicts a word's static vector from the character encoder's vector of it.
+    In each training batch it reads words drawn from all that have one, so that rare words, which
+    running text would hardly show, count as much as frequent ones. After training the head is not
+    used.
+
+        predicted = W · char_cnn(word) + b, and losses as in `Distillation`
+
+    # Parameters
+
+    hidden_size : `int`
+        The size of the character encoder's vectors.
+    teacher_size : `int`
+        The size of the static vectors.
+    loss : `str`
+        "cosine" or "squared_error".
+    weight : `float`
+        The factor of this loss in its sum with the biLM's loss, which is in nats per word.
+    words_per_batch : `int`
+        How many words are drawn for a batch, with repetition.
+
+    # Raises
+
+    `ValueError` for an unknown loss, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        teacher_size: int,
+        *,
+        loss: str = "cosine",
+        weight: float = 1.0,
+        words_per_batch: int = 1024,
+    ) -> None:
+        super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}; found {loss!r}")
+        if teacher_size < 1 or weight <= 0.0 or words_per_batch < 1:
+            raise ValueError(
+                "The vectors' size and words_per_batch must be at least 1, and the weight above 0; "
+                f"found {teacher_size}, {words_per_batch} and {weight}"
+            )
+        self.loss = loss
+        self.weight = weight
+        self.words_per_batch = words_per_batch
+        self.head = nn.Linear(hidden_size, teacher_size)
+
+    def forward(
+        self, char_cnn: nn.Module, character_ids: torch.Tensor, teacher: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Returns the losses of words that it draws, (words_per_batch,).
+
+        # Parameters
+
+        char_cnn : `nn.Module`
+            The student's character encoder.
+        character_ids : `torch.Tensor`
+            int64, (words, characters): all words that have a static vector.
+        teacher : `torch.Tensor`
+            (words, teacher_size): these vectors.
+        """
+        drawn = torch.randint(len(teacher), (self.words_per_batch,), device=teacher.device)
+        predicted = self.head(char_cnn(character_ids[drawn]))
+        return _losses(self.loss, predicted, teacher[drawn])
+
+
+def _losses(loss: str, predicted: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Returns the loss of each of the last dimension's vectors."""
+    predicted, teacher = predicted.float(), teacher.float()
+    if loss == "cosine":
+        return 1.0 - nn.functional.cosine_similarity(predicted, teacher, dim=-1)
+    return (predicted - teacher).square().mean(dim=-1)

@@ -1,5 +1,11 @@
 """The AllenNLP layer: importing it registers every component of this package."""
 
+# ruff: noqa: E402
+from elmo_components.registered.needs import import_allennlp
+
+# before the modules that cannot be imported without it
+import_allennlp()
+
 from elmo_components.registered.commands import (
     ConvertCommand,
     EmbedCommand,
@@ -7,7 +13,7 @@ from elmo_components.registered.commands import (
     InspectCommand,
     VocabularyCommand,
 )
-from elmo_components.registered.compatibility import torch2, transformers  # noqa: F401
+from elmo_components.registered.compatibility import locks, torch2, transformers  # noqa: F401
 from elmo_components.registered.dataset_readers.columns import ColumnReader
 from elmo_components.registered.dataset_readers.corpus import CorpusReader
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
@@ -21,8 +27,10 @@ from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
 from elmo_components.registered.predictors.word_in_context import WordInContextPredictor
 from elmo_components.registered.seq2seq_encoders.elmo_lstm import ElmoLstmEncoder
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
+from elmo_components.registered.token_embedders.lexicon import LexiconEmbedder
 from elmo_components.registered.token_embedders.two_places import AroundEncoder, ElmoForTwoPlaces
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
+from elmo_components.registered.token_indexers.lexicon import LexiconIndexer
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 from elmo_components.registered.training.checkpointer import WholeCheckpointer
 from elmo_components.registered.training.progress import ElmoProgress
@@ -55,6 +63,8 @@ __all__ = [
     "JoinedTokenizer",
     "KnownWords",
     "LabelledLinesReader",
+    "LexiconEmbedder",
+    "LexiconIndexer",
     "ParallelReader",
     "SacreBleu",
     "SpacyBlankTokenizer",

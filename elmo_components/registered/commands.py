@@ -1,7 +1,6 @@
 """The package's commands as AllenNLP's sub-commands: `allennlp elmo-embed` and the others."""
 
 import argparse
-import json
 from types import ModuleType
 
 from allennlp.commands.subcommand import Subcommand
@@ -10,6 +9,8 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Tokenizer
 
 from elmo_components.commands import convert, embed, inspect, vocabulary
+from elmo_components.commands.main import add_command
+from elmo_components.pretraining.tokenization import WHITE_SPACE, Split, settings_of
 
 __all__ = [
     "ConvertCommand",
@@ -19,6 +20,8 @@ __all__ = [
     "VocabularyCommand",
 ]
 
+PREFIX = "elmo-"
+
 
 class _Command(Subcommand):
     """A command of `elmo_components.commands`."""
@@ -27,15 +30,8 @@ class _Command(Subcommand):
 
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         """Adds the command to a parser of commands."""
-        description = self.module.DESCRIPTION
-        command = parser.add_parser(
-            self.name,
-            description=description,
-            help=description,
-            epilog=self.module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        self.module.add_arguments(command)
+        name = self.name[len(PREFIX) :]
+        command = add_command(parser, name, self.module, program=f"allennlp {PREFIX}")
         command.set_defaults(func=self._run)
         return command
 
@@ -111,7 +107,7 @@ class VocabularyCommand(_Command):
         vocabulary.run(arguments, split_of)
 
 
-def split_of(tokenizer: str) -> vocabulary.Split:
+def split_of(tokenizer: str) -> Split:
     """
     Returns the function that splits a line with a tokenizer, given its name or its JSON.
 
@@ -119,13 +115,9 @@ def split_of(tokenizer: str) -> vocabulary.Split:
 
     `ConfigurationError` for an unknown tokenizer, and `ValueError` for broken JSON.
     """
-    settings = {"type": tokenizer}
-    if tokenizer.lstrip().startswith("{"):
-        try:
-            settings = json.loads(tokenizer)
-        except ValueError as error:
-            raise ValueError(
-                f"--tokenizer must be a name or JSON; found {tokenizer!r}: {error}"
-            ) from error
+    settings = settings_of(tokenizer)
+    if settings == {"type": WHITE_SPACE}:
+        # AllenNLP's does the same
+        return str.split
     built = Tokenizer.from_params(Params(settings))
     return lambda line: " ".join(str(token.text) for token in built.tokenize(line)).split()

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -178,3 +179,11 @@ def test_what_is_no_path_and_no_name_is_an_error_that_lists_the_names() -> None:
     wanted = "'english', 'small', 'medium', 'original', 'original-5.5b', 'pubmed', 'portuguese'"
     with pytest.raises(FileNotFoundError, match=f"no checkpoint at smal. .*{wanted}"):
         resolve("smal")
+
+
+def test_without_the_extra_for_downloads_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cached_path", None)
+    with pytest.raises(ValueError, match=r"pip install 'elmo_components\[hub\]'.*https://"):
+        resolve("small")

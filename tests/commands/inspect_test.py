@@ -183,5 +183,5 @@ def test_without_the_extra_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     arguments = (tiny_folder, "--word", "bank", "--text", text, "--plot", tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"pip install elmo_components\[plot\]"):
+    with pytest.raises(ValueError, match=r"pip install 'elmo_components\[plot\]'"):
         command(*arguments)

@@ -123,8 +123,19 @@ def test_what_is_no_corpus_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.doc").touch()
     with pytest.raises(ValueError, match=r"a\.doc"):
         count_vocabulary([str(tmp_path / "a.doc")], tmp_path / "v")
-    with pytest.raises(ValueError, match="must be just_spaces here; found 'character'"):
-        command(tmp_path / "a.txt", "--output", tmp_path / "v", "--tokenizer", "character")
+    with pytest.raises(ValueError, match="must be one of just_spaces, character, spacy_blank"):
+        command(tmp_path / "a.txt", "--output", tmp_path / "w", "--tokenizer", "spacy")
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("tokenizer", ["character", '{"type": "spacy_blank", "language": "zh"}'])
+def test_characters_are_counted_without_allennlp(tmp_path: Path, tokenizer: str) -> None:
+    if "spacy" in tokenizer:
+        pytest.importorskip("spacy")
+    text, output = tmp_path / "a.txt", tmp_path / "vocabulary"
+    text.write_text("中国 人\n中\n", encoding="utf-8")
+    command(text, "--output", output, "--tokenizer", tokenizer, "--tokenized", tmp_path / "b")
+    assert read_words(output) == ["</S>", "<S>", "<UNK>", "中", "人", "国"]
 
 
 def test_an_alphabet_is_learned_on_request(

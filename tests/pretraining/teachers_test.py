@@ -9,7 +9,7 @@ from torch import nn
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
 from elmo_components.pretraining.language_model import LanguageModel
-from elmo_components.pretraining.teachers import Distillation
+from elmo_components.pretraining.teachers import Distillation, WordDistillation
 from tests.pretraining.language_model_test import batch, make
 
 SENTENCES = [["a", "bc", "naïve"], ["fox"], ["d", "a", "fox", "bc", "a"], ["bc", "d"]]
@@ -121,3 +121,37 @@ def test_what_cannot_be_is_an_error() -> None:
     # with sentence marks
     with pytest.raises(ValueError, match=r"here \(4, 5, 4\); found \(4, 7, 4\)"):
         distillation(model)(*read(model, SENTENCES), torch.ones(4, 7, SIZE))
+
+
+@pytest.mark.parametrize("loss", ["cosine", "squared_error"])
+def test_the_character_encoder_learns_static_vectors_of_words(loss: str) -> None:
+    char_cnn = make().float().bilm.char_cnn
+    words = ["a", "bc", "naïve", "fox"]
+    ids = CharacterMapper().batch_ids([words])[0]
+    teacher = torch.randn(4, SIZE)
+    torch.manual_seed(0)
+    hidden_size = char_cnn(ids).size(-1)
+    student = WordDistillation(hidden_size, SIZE, loss=loss, words_per_batch=16)
+    torch.manual_seed(1)
+    found = student(char_cnn, ids, teacher)
+    torch.manual_seed(1)
+    drawn = torch.randint(4, (16,))
+    for value, word in zip(found, drawn):
+        predicted, target = student.head(char_cnn(ids[word])), teacher[word]
+        difference = predicted - target
+        cosine = predicted @ target / (predicted.norm() * target.norm())
+        expected = 1 - cosine if loss == "cosine" else difference @ difference / SIZE
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
+    parameters = [*char_cnn.parameters(), *student.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        student(char_cnn, ids, teacher).mean().backward()
+        optimizer.step()
+    assert student(char_cnn, ids, teacher).mean() < 0.05 < found.mean()
+
+
+def test_a_word_teacher_that_cannot_be_is_an_error() -> None:
+    for settings in ({"loss": "dot"}, {"weight": 0.0}, {"words_per_batch": 0}):
+        with pytest.raises(ValueError, match="must be"):
+            WordDistillation(8, SIZE, **settings)

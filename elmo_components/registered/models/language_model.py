@@ -6,12 +6,9 @@ from typing import Any, Optional, Union
 import torch
 from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
 from allennlp.nn import InitializerApplicator
-from allennlp.nn.util import dist_reduce_sum
-from allennlp.training.metrics import Average
 
 from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
@@ -20,7 +17,7 @@ from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.registered.models.softmax import NextWordSoftmax
-from elmo_components.registered.models.teachers import Teacher
+from elmo_components.registered.models.teachers import Teacher, WordTeacher, per_process
 from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
@@ -65,6 +62,8 @@ class ElmoLanguageModel(Model):
     teacher : `Optional[Teacher]`
         Gives vectors that the biLM also learns to predict in training. The reader must have the
         teacher's `teacher_indexer`. `None` for the biLM's loss alone.
+    word_teacher : `Optional[WordTeacher]`
+        Static word vectors that the character encoder also learns to predict in training.
     initializer : `Optional[InitializerApplicator]`
         Sets parameters by regular expressions over their names, after `pretrained_file` is read.
     **kwargs
@@ -90,6 +89,7 @@ class ElmoLanguageModel(Model):
         recompute_gates: bool = False,
         target_namespace: str = "vocab",
         teacher: Optional[Teacher] = None,
+        word_teacher: Optional[WordTeacher] = None,
         initializer: Optional[InitializerApplicator] = None,
         **kwargs: Any,
     ) -> None:
@@ -110,6 +110,9 @@ class ElmoLanguageModel(Model):
             )
             self.language_model = LanguageModel(bilm, built, dropout=dropout)
             self.distillation = None if teacher is None else teacher.distillation(config)
+            self.word_distillation = (
+                None if word_teacher is None else word_teacher.distillation(config, words)
+            )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         if pretrained_file is not None:
@@ -120,7 +123,7 @@ class ElmoLanguageModel(Model):
         self._states: dict[bool, LstmState] = {}
         self._precision = precision
         self._teacher = teacher
-        self._teacher_loss_mean = Average()
+        self._word_teacher = word_teacher
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
@@ -158,7 +161,7 @@ class ElmoLanguageModel(Model):
 
         `Dict[str, torch.Tensor]`
             "loss", the mean of -log p over both directions' targets, in nats, plus in training the
-            weighted mean of the teacher's losses; "token_losses", (batch, time, 2), -log p of each
+            weighted means of the teachers' losses; "token_losses", (batch, time, 2), -log p of each
             target.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
@@ -174,12 +177,12 @@ class ElmoLanguageModel(Model):
         lengths = mask.sum(dim=1)
         with self._autocast(character_ids.device.type):
             prediction = self.language_model(character_ids, words, lengths, self._state(continues))
-            teacher_loss = self._teacher_loss(prediction.layers, lengths, teacher_inputs)
+            teacher_loss = self._teachers_loss(prediction.layers, lengths, teacher_inputs)
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
         return {
-            "loss": prediction.loss / _per_process(2 * mask.sum()) + teacher_loss,
+            "loss": prediction.loss / per_process(2 * mask.sum()) + teacher_loss,
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
 
@@ -202,12 +205,14 @@ class ElmoLanguageModel(Model):
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """
-        Returns `BidirectionalPerplexity`'s metrics, and with a teacher "teacher_loss", the mean
-        over batches of its unweighted loss, since the last reset.
+        Returns `BidirectionalPerplexity`'s metrics, and in training "teacher_loss" and
+        "word_teacher_loss", the means over batches of the teachers' unweighted losses, since the
+        last reset.
         """
         metrics = self._perplexity.get_metric(reset)
-        if self._teacher_loss_mean._count:
-            metrics["teacher_loss"] = self._teacher_loss_mean.get_metric(reset)
+        for name, teacher in (("teacher", self._teacher), ("word_teacher", self._word_teacher)):
+            if teacher is not None and teacher.mean_loss._count:
+                metrics[f"{name}_loss"] = teacher.mean_loss.get_metric(reset)
         return metrics
 
     def to_checkpoint(self) -> Checkpoint:
@@ -231,29 +236,22 @@ class ElmoLanguageModel(Model):
         # not `enabled=False`, which would override the trainer's `use_amp`
         return nullcontext()
 
-    def _teacher_loss(
+    def _teachers_loss(
         self,
         layers: list[torch.Tensor],
         lengths: torch.Tensor,
         inputs: Optional[TextFieldTensors],
     ) -> torch.Tensor:
-        """Returns the weighted mean of the teacher's losses, and counts them; 0 in evaluation."""
-        if self._teacher is None or self.distillation is None or not self.training:
-            return lengths.new_zeros((), dtype=torch.float32)
-        if inputs is None:
-            raise ConfigurationError(
-                "A language model with a teacher needs teacher_inputs in training. Give the reader "
-                "elmo_corpus the teacher's teacher_indexer"
-            )
-        weight = self.distillation.weight
-        self.distillation.steps += 1
-        if weight == 0.0:
-            # DistributedDataParallel needs a gradient of every parameter
-            return torch.stack([part.sum() for part in self.distillation.parameters()]).sum() * 0.0
-        losses = self.distillation(layers, lengths, self._teacher.vectors(inputs))
-        loss = losses.sum() / _per_process(torch.tensor(len(losses), device=losses.device))
-        self._teacher_loss_mean(float(loss.detach()))
-        return weight * loss
+        """Returns the weighted losses of the teachers, and counts them; 0 in evaluation."""
+        loss = lengths.new_zeros((), dtype=torch.float32)
+        if not self.training:
+            return loss
+        if self._teacher is not None and self.distillation is not None:
+            loss = loss + self._teacher.loss(self.distillation, layers, lengths, inputs)
+        if self._word_teacher is not None and self.word_distillation is not None:
+            char_cnn = self.language_model.bilm.char_cnn
+            loss = loss + self._word_teacher.loss(self.word_distillation, char_cnn)
+        return loss
 
     def _state(self, continues: Optional[torch.Tensor]) -> Optional[LstmState]:
         if continues is None or not bool(continues.any()):
@@ -292,9 +290,3 @@ def _only(tensors: TextFieldTensors) -> torch.Tensor:
     ((indexed),) = tensors.values()
     ((tensor),) = indexed.values()
     return tensor
-
-
-def _per_process(count: torch.Tensor) -> torch.Tensor:
-    """Returns the mean of a count over processes."""
-    processes = torch.distributed.get_world_size() if is_distributed() else 1
-    return dist_reduce_sum(count).clamp(min=1).to(count.device) / processes

@@ -1,4 +1,7 @@
-"""AllenNLP's default `Predictor`s of taggers and classifiers, for archives with our readers."""
+"""
+AllenNLP's default `Predictor`s of taggers and classifiers, for archives with our readers; and one
+for the biattentive classification network, "bcn", for which AllenNLP has none.
+"""
 
 import logging
 from typing import Any
@@ -6,6 +9,9 @@ from typing import Any
 from allennlp.data import DatasetReader
 from allennlp.models import Model
 from allennlp.predictors import Predictor, SentenceTaggerPredictor, TextClassifierPredictor
+from allennlp_models.classification.models.biattentive_classification_network import (
+    BiattentiveClassificationNetwork,
+)
 
 from elmo_components.registered.dataset_readers.columns import ColumnReader
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
@@ -51,3 +57,8 @@ class DefaultClassifier(TextClassifierPredictor):
             logger.info("The predictor is elmo_classifier, since the reader is elmo_labelled_lines")
             return ElmoClassifierPredictor(model, dataset_reader, **settings)
         return TextClassifierPredictor(model, dataset_reader, **settings)
+
+
+if BiattentiveClassificationNetwork.default_predictor is None:
+    logger.info("Patching AllenNLP: the default predictor of bcn is elmo_classifier")
+    BiattentiveClassificationNetwork.default_predictor = "elmo_classifier"

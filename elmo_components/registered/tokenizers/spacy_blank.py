@@ -1,17 +1,14 @@
 """`Tokenizer`s that need no model of a language, only its rules."""
 
-import re
 from collections.abc import Sequence
 
-import spacy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data.tokenizers import Token, Tokenizer
 
+from elmo_components.pretraining.tokenization import SpacyRules
+
 __all__ = ["JoinedTokenizer", "SpacyBlankTokenizer", "join_tokens"]
 
-# spaCy takes no lone surrogate, such as Python's for a byte of standard input that is not UTF-8.
-SURROGATE = re.compile("[\ud800-\udfff]")
-REPLACEMENT = "\ufffd"
 # The first character of a token that follows the last one without a space, as in OpenNMT.
 JOINER = "\uffed"
 # Replaces a joiner in the text itself: it looks the same and is as rare.
@@ -34,16 +31,13 @@ class SpacyBlankTokenizer(Tokenizer):
 
     def __init__(self, language: str = "en") -> None:
         try:
-            self._spacy = spacy.blank(language)
-        except ImportError as error:
-            raise ConfigurationError(f"spaCy has no rules for {language!r}: {error}") from error
+            self._rules = SpacyRules(language)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
 
     def tokenize(self, text: str) -> list[Token]:
         """Returns the tokens of `text`, with `idx` and `idx_end`, in characters."""
-        document = self._spacy(SURROGATE.sub(REPLACEMENT, text))
-        spans = [
-            (token.idx, token.idx + len(token.text)) for token in document if not token.is_space
-        ]
+        spans = self._rules.spans(text)
         return [Token(text=text[start:end], idx=start, idx_end=end) for start, end in spans]
 
 

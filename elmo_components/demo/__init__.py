@@ -1,0 +1,1 @@
+"""The page of `elmo demo`: what it computes, how it looks, and how it is served."""

@@ -1,0 +1,28 @@
+// Named entities with ELMo, a CRF and a lexicon: a table of names and their types.
+//
+// Data: as ner.jsonnet; and `lexicon`, a table of phrases and types with a tab between, or of JSON
+// lines, with any types, which need not be those of the tags; fixtures/data/ner/lexicon.tsv unless it
+// says otherwise. The table becomes part of the archive.
+//
+//   allennlp train training_configs/tagging/ner_lexicon.jsonnet -s output/ner_lexicon --include-package elmo_components
+//
+// Measured: TODO
+local elmo = import '../elmo.libsonnet';
+
+(import 'ner.jsonnet') {
+  lexicon:: elmo.fixtures + '/data/ner/lexicon.tsv',
+  // the size of the trained vectors of a token's marks
+  lexicon_size:: 32,
+
+  dataset_reader+: {
+    token_indexers+: { lexicon: { type: 'elmo_lexicon', file: $.lexicon } },
+  },
+  model+: {
+    text_field_embedder+: {
+      token_embedders+: {
+        lexicon: { type: 'elmo_lexicon', embedding_dim: $.lexicon_size },
+      },
+    },
+    encoder+: { input_size: elmo.output_size($.architecture) + $.lexicon_size },
+  },
+}
