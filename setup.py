@@ -3,7 +3,9 @@ Copies the training configurations, their example data and the pins into the pac
 and compiles the backend `native`.
 
 Without a C++ compiler that understands these options (GCC or Clang), the package is installed
-without that backend, and the backend `cpu` computes instead. Everything else about the build is in setup.cfg and pyproject.toml.
+without that backend, and the backend `cpu` computes instead.
+
+Everything else about the build is in setup.cfg and pyproject.toml.
 """
 
 from collections.abc import Iterator
