@@ -138,6 +138,7 @@ wheel:  ## Build the wheel, with the configurations and their example data, into
 .PHONY: clean
 clean:  ## Remove environments, caches and build products; output/ stays
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -f elmo_components/kernels/native/_library*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # install(python, environment, file of pins). --no-deps, since AllenNLP's metadata forbids today's
@@ -155,13 +156,16 @@ define install
 @touch $(2)/installed
 endef
 
-$(VENV)/installed: requirements.txt setup.cfg pyproject.toml
+# what the compiled backend is built from
+NATIVE := setup.py $(wildcard elmo_components/kernels/native/source/*)
+
+$(VENV)/installed: requirements.txt setup.cfg pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
 		echo "requirements.txt is for Python 3.10 to 3.13, and $(PYTHON) is not that." \
 		"Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(call install,$(PYTHON),$(VENV),requirements.txt)
 
-$(UPSTREAM_VENV)/installed: constraints/upstream.txt setup.cfg pyproject.toml
+$(UPSTREAM_VENV)/installed: constraints/upstream.txt setup.cfg pyproject.toml $(NATIVE)
 	@test -n "$(UPSTREAM_PYTHON)" || { echo "make test-upstream needs Python 3.10 or 3.9, on PATH" \
 		"or in pyenv. Name another with UPSTREAM_PYTHON=..." >&2; exit 1; }
 	$(call install,$(UPSTREAM_PYTHON),$(UPSTREAM_VENV),constraints/upstream.txt)

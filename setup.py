@@ -1,9 +1,11 @@
 """
-Compiles the backend `native`, and copies the examples into the package; all else about the build is
-in setup.cfg and pyproject.toml.
+Copies the training configurations, their example data and the pins into the package at its build,
+and compiles the backend `native`.
 
 Without a C++ compiler that understands these options (GCC or Clang), the package is installed
-without the backend, and the backend `cpu` computes instead.
+without that backend, and the backend `cpu` computes instead.
+
+Everything else about the build is in setup.cfg and pyproject.toml.
 """
 
 from collections.abc import Iterator
@@ -12,16 +14,15 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-SOURCE = Path("elmo_components/kernels/native/source")
-# ISO C++ does not fuse a product and a sum unless told so.
-COMPILE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
-
-# The training configurations, their data and the pins. In a clone they stay at the top;
-# `elmo_components.commands.examples` finds them at either place.
+# In a clone they stay at the top; `elmo_components.commands.examples` finds them at either place.
 EXAMPLES = "elmo_components/examples"
 COPIED = ("requirements.txt", "training_configs", "fixtures/data")
 # what makes the data
 NOT_COPIED = (".py", ".pyc")
+
+NATIVE = Path("elmo_components/kernels/native/source")
+# ISO C++ does not fuse a product and a sum unless told so.
+COMPILE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
 
 
 class BuildWithExamples(build_py):
@@ -48,20 +49,19 @@ class BuildWithExamples(build_py):
                     yield source, Path(self.build_lib, EXAMPLES, source)
 
 
-if __name__ == "__main__":
-    library = Extension(
-        "elmo_components.kernels.native._library",
-        sources=[path.as_posix() for path in sorted(SOURCE.glob("*.cpp"))],
-        depends=[path.as_posix() for path in sorted(SOURCE.glob("*.h*"))] + ["setup.py"],
-        language="c++",
-        extra_compile_args=COMPILE,
-        extra_link_args=["-pthread"],
-        # it has no Python in it, so that one binary serves every version
-        py_limited_api=True,
-        optional=True,
-    )
-    setup(
-        cmdclass={"build_py": BuildWithExamples},
-        ext_modules=[library],
-        options={"bdist_wheel": {"py_limited_api": "cp39"}},
-    )
+library = Extension(
+    "elmo_components.kernels.native._library",
+    sources=[path.as_posix() for path in sorted(NATIVE.glob("*.cpp"))],
+    depends=[path.as_posix() for path in sorted(NATIVE.glob("*.h*"))] + ["setup.py"],
+    language="c++",
+    extra_compile_args=COMPILE,
+    extra_link_args=["-pthread"],
+    # it has no Python in it, so that one binary serves every version
+    py_limited_api=True,
+    optional=True,
+)
+setup(
+    cmdclass={"build_py": BuildWithExamples},
+    ext_modules=[library],
+    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+)

@@ -1,5 +1,5 @@
 // Computes layers of random sizes, in arrays without a byte to spare, and compares them with loops
-// in double precision. native_test.py compiles it with sanitizers.
+// in double precision. native_library_test.py compiles it with sanitizers.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>

@@ -47,8 +47,11 @@ def unsupported(call: LstmCall) -> Optional[str]:
         return reason
     if forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
+    weights = (part for weight in call.weights for part in weight)
     try:
-        call.inputs.data_ptr()
+        for tensor in (call.inputs, call.lengths, *call.state, call.dropout, *weights):
+            if tensor is not None:
+                tensor.data_ptr()
     except RuntimeError:
         return "a tensor has no memory of its own, as within torch.func.vmap"
     return None
