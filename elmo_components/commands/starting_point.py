@@ -62,13 +62,13 @@ def files_of(configuration: Configuration) -> dict[str, bytes]:
     texts = {path: path.read_text(encoding="utf-8") for path in _imported(chosen)}
     files = {**PLUGINS, PINS: (examples_folder() / PINS).read_bytes()}
     data = _data_paths(texts.values())
-    for name, path in dict.fromkeys(data):
-        files.update(_data(examples_folder() / DATA / name, path))
+    for name, place in dict.fromkeys(data):
+        files.update(_data(examples_folder() / DATA / name, place))
     for path, text in texts.items():
         if path != chosen:
             text = _without_header(text, chosen.name)
         files[path.name] = _rewritten(text).encode()
-    test = next(path for _, path in data if "test" in path)
+    test = next(place for _, place in data if "test" in place)
     files["README.md"] = _readme(configuration, f"{DATA_FOLDER}/{test}").encode()
     return dict(sorted(files.items()))
 

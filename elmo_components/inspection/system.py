@@ -32,7 +32,7 @@ def system_report() -> str:
     `ValueError` if `ELMO_BACKEND` names no backend.
     """
     with kernels.use_backend(START):
-        choice = _choices()
+        choice = [*_choices(), f"inference on cpu: {kernels.describe_backend()}"]
     return "\n".join(
         [
             f"elmo_components: {__version__}, in {Path(__file__).parent.parent}",
@@ -113,7 +113,7 @@ def _products() -> list[str]:
     bfloat16 = "oneDNN" if has_onednn(torch.bfloat16) else "float32's, since bfloat16 is not fast"
     int8 = "fbgemm" if has_fbgemm() else "bfloat16's, since this torch has no fbgemm"
     return [
-        "products of frozen weights on cpu, by precision:",
+        "products of frozen weights by the backend cpu, by precision:",
         f"  float32    {float32}",
         f"  bfloat16   {bfloat16}",
         f"  int8       {int8}; float32's in layers with a recurrent weight of fewer than "
