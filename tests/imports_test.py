@@ -44,7 +44,6 @@ ONLY_IN = {
     "safetensors": {"checkpoints.native", "caching.word_cache"},
     "sklearn": {"demo.uses", "inspection.word_uses"},
     "spacy": {
-        "demo.tokens",
         "integrations.spacy.factories",
         "integrations.spacy.hooks",
         "integrations.spacy.sentences",

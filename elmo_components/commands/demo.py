@@ -8,10 +8,10 @@ from typing import Optional
 from elmo_components.checkpoints.names import ENGLISH
 from elmo_components.demo.page import HOST, build_page, check_port, import_gradio, serve
 from elmo_components.demo.tagging import TextTagger, load_tagger
-from elmo_components.demo.tokens import splitter
 from elmo_components.elmo import Elmo
 from elmo_components.inspection.mixes import Mix
 from elmo_components.inspection.report import inspect
+from elmo_components.pretraining.tokenization import SpacyRules
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "run"]
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     # what may be wrong, before what takes long
     import_gradio()
     check_port(arguments.port)
-    split = splitter(arguments.language)
+    split = SpacyRules(arguments.language).words
     elmo = Elmo.from_pretrained(arguments.model)
     inspection = inspect(arguments.model)
     tagger: Optional[TextTagger] = None

@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 from tarfile import TarError
 from typing import Any, Optional
 
-from elmo_components.demo.tokens import blank_pipeline
+from elmo_components.pretraining.tokenization import SpacyRules
 
 __all__ = ["MAX_CHARACTERS", "Piece", "TextTagger", "load_tagger"]
 
@@ -90,7 +90,7 @@ def load_tagger(archive: Path, *, language: str) -> TextTagger:
             f"There is no archive {archive}. Give the model.tar.gz of a tagger, as "
             "`allennlp train` writes it"
         )
-    pipeline = blank_pipeline(language)
+    pipeline = SpacyRules(language).pipeline
     # registers the factory where the package's entry points are not installed
     import elmo_components.integrations.spacy.factories  # noqa: F401
 

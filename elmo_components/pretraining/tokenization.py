@@ -51,7 +51,7 @@ def split_of(tokenizer: str) -> Split:
         return lambda line: [character for character in line if not character.isspace()]
     rules = SpacyRules(str(language))
     # white space in a token, such as a no-break space, splits it
-    return lambda line: " ".join(line[start:end] for start, end in rules.spans(line)).split()
+    return lambda line: " ".join(rules.words(line)).split()
 
 
 class SpacyRules:
@@ -71,16 +71,25 @@ class SpacyRules:
     def __init__(self, language: str) -> None:
         spacy = _spacy()
         try:
-            self._rules: Any = spacy.blank(language)
+            # a pipeline with a tokenizer only
+            self.pipeline: Any = spacy.blank(language)
         except ImportError as error:
-            raise ValueError(f"spaCy has no rules for {language!r}: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"spaCy has no rules for {language!r}, which must be a code such as en, de or zh: "
+                f"{reason}"
+            ) from error
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns the tokens' beginnings and ends, in characters. White space is no token."""
-        document = self._rules(SURROGATE.sub(REPLACEMENT, text))
+        document = self.pipeline(SURROGATE.sub(REPLACEMENT, text))
         return [
             (token.idx, token.idx + len(token.text)) for token in document if not token.is_space
         ]
+
+    def words(self, text: str) -> list[str]:
+        """Returns the tokens."""
+        return [text[start:end] for start, end in self.spans(text)]
 
 
 def settings_of(tokenizer: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_an_archive_adds_the_function_that_tags(
     [
         (("--model", "nothing"), "no checkpoint at nothing"),
         (("nothing.tar.gz",), r"no archive nothing.tar.gz. Give the model.tar.gz"),
-        (("--language", "klingon"), "'klingon'. --language must be a code"),
+        (("--language", "klingon"), "'klingon', which must be a code"),
         (("--port", "70000"), "--port must be 1 to 65535; found 70000"),
     ],
 )

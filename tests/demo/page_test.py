@@ -14,9 +14,9 @@ import pytest
 from elmo_components.demo.examples import TEXTS
 from elmo_components.demo.page import HOST, build_page, check_port, serve
 from elmo_components.demo.tagging import TextTagger
-from elmo_components.demo.tokens import splitter
 from elmo_components.elmo import Elmo
 from elmo_components.inspection.report import inspect
+from elmo_components.pretraining.tokenization import SpacyRules
 from tests.demo.browser import Browser, find_chromium
 from tests.demo.pipes import entity_pipeline
 
@@ -36,7 +36,7 @@ def address(fixtures: Path) -> Iterator[str]:
     folder = fixtures / "models" / "tiny"
     tagger = TextTagger(entity_pipeline())
     elmo, inspection = Elmo.from_pretrained(folder), inspect(folder)
-    page = build_page(elmo, inspection, tagger=tagger, split=splitter("en"))
+    page = build_page(elmo, inspection, tagger=tagger, split=SpacyRules("en").words)
     port = free_port()
     serve(page, port=port)
     yield f"http://{HOST}:{port}"

@@ -69,11 +69,11 @@ def test_a_missing_archive_and_other_files_are_one_line(fixtures: Path, tmp_path
 
 
 def test_an_unknown_language_is_an_error(fixtures: Path) -> None:
-    with pytest.raises(ValueError, match=r"'klingon'. --language must be a code"):
+    with pytest.raises(ValueError, match=r"'klingon', which must be a code"):
         load_tagger(fixtures / "before" / "tagger.tar.gz", language="klingon")
 
 
 def test_a_missing_spacy_names_the_extra(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(ValueError, match=r"spacy: pip install 'elmo_components\[demo\]'"):
+    with pytest.raises(ValueError, match=r"spaCy: pip install 'elmo_components\[spacy\]'"):
         load_tagger(fixtures / "before" / "tagger.tar.gz", language="en")
