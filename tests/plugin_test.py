@@ -127,9 +127,12 @@ import elmo_components
 for module in pkgutil.walk_packages(
     elmo_components.__path__, "elmo_components.", onerror=lambda name: None
 ):
-    # spaCy alone imports what is for spaCy
-    own = module.name.startswith("elmo_components.integrations.spacy")
-    if not own and module.name.split(".")[1] not in ("registered", "drop_in", "__main__"):
+    folder, *names = module.name.split(".")[1:]
+    name = names[-1] if names else folder
+    # AllenNLP imports no private modules, and spaCy alone what is for spaCy
+    if name.startswith("_") or ".integrations.spacy" in module.name:
+        continue
+    if folder not in ("registered", "drop_in"):
         importlib.import_module(module.name)
         print(module.name)
 """

@@ -120,7 +120,7 @@ def test_the_commands_of_the_documentation_run(
             exec(compile(block, "embedding.md", "exec"), {})
             continue
         for line in block.replace("\\\n", " ").splitlines():
-            before, name, embed = line.rpartition("allennlp elmo-embed")
+            before, name, embed = line.rpartition("elmo embed")
             if not name:
                 subprocess.run(["bash", "-euc", line], check=True)
                 continue

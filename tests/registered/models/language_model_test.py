@@ -376,7 +376,7 @@ def test_a_batch_of_another_size_than_the_streams_is_an_error(
         ({"precision": "float16"}, "must be one of float32, bfloat16; found 'float16'"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; found 1.0"),
         ({"architecture": {**ARCHITECTURE, "lstm": {}}}, "lstm.projection_dim is missing"),
-        ({"target_namespace": "words"}, "no words in the namespace 'words'.* elmo vocabulary"),
+        ({"target_namespace": "words"}, "no words in the namespace 'words'.*`elmo vocabulary"),
         ({"softmax": {"type": "sampled"}}, "below the 9 words of the vocabulary; found 8192"),
         (
             {"softmax": {"type": "sampled", "num_samples": 4, "tied": True, "sparse": True}},
