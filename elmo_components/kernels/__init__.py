@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Optional
 
 import torch
 
@@ -16,6 +17,7 @@ from elmo_components.kernels.call import (
     DirectionWeights,
     LayerState,
     LstmCall,
+    StackCall,
 )
 from elmo_components.kernels.packed import PackedWeights
 
@@ -26,6 +28,8 @@ __all__ = [
     "LayerState",
     "LstmCall",
     "PackedWeights",
+    "StackCall",
+    "bidirectional_layers",
     "describe_backend",
     "projected_lstm",
     "use_backend",
@@ -93,6 +97,18 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     raise AssertionError("the reference computes every call")
 
 
+def bidirectional_layers(call: StackCall) -> Optional[LayerState]:
+    """
+    Writes the outputs of all layers into `call.outputs` and returns the state after each sentence's
+    last step; or `None` where the chosen backend computes one layer at a time.
+    """
+    name = _chosen.get()
+    _check(name)
+    if name not in (AUTO, "native") or native.stack_unsupported(call) is not None:
+        return None
+    return native.bidirectional_layers(call)
+
+
 def describe_backend() -> str:
     """
     Returns which backend computes models without gradients on the CPU, and why, in one line.
@@ -112,7 +128,7 @@ def describe_backend() -> str:
         return f"{name}: chosen by name"
     if missing is not None:
         return f"cpu: native is faster, but {missing}"
-    return f"native: {native.describe()}; cpu for gradients and other precisions"
+    return f"native: {native.describe()}; cpu for bfloat16"
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,14 @@ import torch
 
 from elmo_components.kernels.packed import PackedWeights
 
-__all__ = ["PRECISIONS", "BackendUnavailable", "DirectionWeights", "LayerState", "LstmCall"]
+__all__ = [
+    "PRECISIONS",
+    "BackendUnavailable",
+    "DirectionWeights",
+    "LayerState",
+    "LstmCall",
+    "StackCall",
+]
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
@@ -83,3 +90,41 @@ class LstmCall(NamedTuple):
     precision: str = "float32"
     recompute_gates: bool = False
     packed: Optional[PackedWeights] = None
+
+
+class StackCall(NamedTuple):
+    """
+    The arguments of `bidirectional_layers`: all layers of both directions, without gradients.
+
+    # Parameters
+
+    inputs : `torch.Tensor`
+        (batch, time, input_size), in the order of the sentence.
+    lengths : `torch.Tensor`
+        (batch,), int64: the number of steps of each sentence, from 0 to time.
+    weights : `Sequence[Sequence[DirectionWeights]]`
+        Of each layer: the forward and the backward direction's.
+    outputs : `torch.Tensor`
+        Output: (num_layers, batch, time, 2 * hidden_size), contiguous, the forward half first, in
+        the order of the sentence, and 0 past its end.
+    state : `Optional[LayerState]`
+        The initial state, (num_layers, 2, batch, hidden_size) and (num_layers, 2, batch,
+        cell_size); `None` for zeros.
+    skip_connections : `bool`
+        Whether each layer but the first adds its inputs to its outputs.
+    packed : `Sequence[PackedWeights]`
+        One for each layer.
+    cell_clip, projection_clip, precision
+        See `LstmCall`.
+    """
+
+    inputs: torch.Tensor
+    lengths: torch.Tensor
+    weights: Sequence[Sequence[DirectionWeights]]
+    outputs: torch.Tensor
+    state: Optional[LayerState]
+    skip_connections: bool
+    packed: Sequence[PackedWeights]
+    cell_clip: Optional[float]
+    projection_clip: Optional[float]
+    precision: str

@@ -98,10 +98,9 @@ class BiLm(nn.Module):
         lengths, mask = self.lengths_and_mask(character_ids)
         # (batch, time + 2, hidden_size)
         tokens = self.char_cnn(self._with_boundaries(character_ids, lengths))
-        layers, state = self.lstm(tokens, mask, state)
-        # (1, batch, time + 2, 2 * hidden_size)
-        token_layer = torch.cat([tokens, tokens], dim=-1).unsqueeze(0) * mask.unsqueeze(-1)
-        return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
+        # (num_layers + 1, batch, time + 2, 2 * hidden_size)
+        layers, state = self.lstm(tokens, mask, state, include_inputs=True)
+        return BiLmOutput(layers, mask, state)
 
     def lengths_and_mask(self, character_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """

@@ -6,7 +6,15 @@ import torch
 from torch import nn
 
 from elmo_components.config import LstmConfig
-from elmo_components.kernels import PRECISIONS, LayerState, LstmCall, PackedWeights, projected_lstm
+from elmo_components.kernels import (
+    PRECISIONS,
+    LayerState,
+    LstmCall,
+    PackedWeights,
+    StackCall,
+    bidirectional_layers,
+    projected_lstm,
+)
 from elmo_components.modules.direction import Direction
 from elmo_components.modules.eager import eager
 
@@ -103,7 +111,12 @@ class ElmoLstm(nn.Module):
         self.backward_layers = nn.ModuleList(Direction(config, size) for size in input_sizes)
 
     def forward(
-        self, inputs: torch.Tensor, mask: torch.Tensor, state: Optional[LstmState] = None
+        self,
+        inputs: torch.Tensor,
+        mask: torch.Tensor,
+        state: Optional[LstmState] = None,
+        *,
+        include_inputs: bool = False,
     ) -> tuple[torch.Tensor, LstmState]:
         """
         # Parameters
@@ -114,6 +127,8 @@ class ElmoLstm(nn.Module):
             (batch, time), bool: true for each sentence's tokens, then false.
         state : `Optional[LstmState]`
             Each sentence's initial state; `None` for zeros.
+        include_inputs : `bool`
+            Whether the outputs have one more layer, the first: the inputs, twice, 0 where masked.
 
         # Returns
 
@@ -124,13 +139,58 @@ class ElmoLstm(nn.Module):
         """
         self._check(inputs, mask, state)
         lengths = sentence_lengths(mask)
+        first = 1 if include_inputs else 0
+        found = self._all_layers(inputs, lengths, state, first)
+        if found is not None:
+            if include_inputs:
+                # (batch, time, 2, input_size)
+                halves = found[0][0].unflatten(-1, (2, self.input_size))
+                twice = inputs.unsqueeze(2).expand_as(halves)
+                torch.mul(twice, mask[..., None, None], out=halves)
+            return found
         order = _reversing(lengths, inputs.size(1))
         directed, new_state = self.directions(
             torch.stack([inputs, _reorder(inputs, order)]), lengths, state
         )
         # (batch, time, 2 * hidden_size), each
         outputs = [torch.cat([layer[0], _reorder(layer[1], order)], dim=-1) for layer in directed]
+        if include_inputs:
+            outputs.insert(0, torch.cat([inputs, inputs], dim=-1) * mask.unsqueeze(-1))
         return torch.stack(outputs), new_state
+
+    @eager
+    def _all_layers(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, state: Optional[LstmState], first: int
+    ) -> Optional[tuple[torch.Tensor, LstmState]]:
+        """
+        Computes all layers by one call of a backend, with room for `first` layers before them.
+        Returns `None` where that is not possible.
+        """
+        if torch.is_grad_enabled() or self._applies_dropout():
+            return None
+        weights = [
+            [direction() for direction in pair]
+            for pair in zip(self.forward_layers, self.backward_layers)
+        ]
+        # (first + num_layers, batch, time, 2 * hidden_size)
+        outputs = inputs.new_empty(
+            first + len(weights), *inputs.shape[:2], 2 * self.config.hidden_size
+        )
+        last = bidirectional_layers(
+            StackCall(
+                inputs=inputs,
+                lengths=lengths,
+                weights=weights,
+                outputs=outputs[first:],
+                state=None if state is None else LayerState(*state),
+                skip_connections=self.config.skip_connections,
+                packed=self._packed,
+                cell_clip=self.config.cell_clip,
+                projection_clip=self.config.projection_clip,
+                precision=self.precision,
+            )
+        )
+        return None if last is None else (outputs, LstmState(*last))
 
     @eager
     def directions(
@@ -223,8 +283,11 @@ class ElmoLstm(nn.Module):
             inputs.new_zeros(2, inputs.size(0), self.config.cell_size),
         )
 
+    def _applies_dropout(self) -> bool:
+        return self.training and self.recurrent_dropout > 0.0
+
     def _dropout(self, inputs: torch.Tensor) -> Optional[torch.Tensor]:
-        if not self.training or self.recurrent_dropout == 0.0:
+        if not self._applies_dropout():
             return None
         keep = 1.0 - self.recurrent_dropout
         # (2, batch, hidden_size)

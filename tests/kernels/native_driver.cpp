@@ -1,5 +1,5 @@
-// Computes layers of random sizes, in arrays without a byte to spare, and compares them with loops
-// in double precision. native_library_test.py compiles it with sanitizers.
+// Computes layers of random sizes and their gradients, in arrays without a byte to spare, and
+// compares the layers with loops in double precision. native_library_test.py compiles it with sanitizers.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -44,6 +44,54 @@ void compare(float found, double expected) {
     largest = std::fmax(largest, difference);
 }
 
+void check_finite(const std::vector<float>& values) {
+    for (float value : values)
+        if (!std::isfinite(value)) std::exit(3);
+}
+
+// The gradients' values are compared in native_training_test.py.
+void check_backward(const ElmoBatch& given, const ElmoSizes& sizes,
+                    const std::vector<ElmoDirection>& arrays, const std::vector<Weights>& weights,
+                    const std::vector<float>& cell, const std::vector<float>& dropout,
+                    std::vector<float>& gates, int64_t rows) {
+    const float nan = std::nanf("");
+    const int64_t batch = given.batch, steps = batch * given.time, count = given.directions;
+    const int64_t packed_size = elmo_packed_backward_size(given.instructions, &sizes);
+    std::vector<float> packed(count * packed_size);
+    const auto grad_outputs = normal(count * steps * sizes.hidden_size);
+    auto grad_hidden = normal(count * batch * sizes.hidden_size);
+    auto grad_cell = normal(count * batch * sizes.cell_size);
+    std::vector<float> grad_projected(count * rows * sizes.hidden_size, nan);
+    std::vector<float> activated(count * rows * sizes.cell_size, nan);
+    std::vector<float> grad_inputs(count * steps * sizes.input_size, nan);
+    const bool zero = between(0, 1), wants_inputs = between(0, 3) > 0;
+    std::vector<ElmoGradients> gradients;
+    for (int64_t direction = 0; direction < count; ++direction) {
+        const Weights& weight = weights[direction];
+        elmo_pack_backward(given.instructions, &sizes, weight.input.data(),
+                           weight.recurrent.data(), weight.projection.data(),
+                           packed.data() + direction * packed_size);
+        const int64_t first = direction * batch, first_row = direction * rows;
+        gradients.push_back(
+            {packed.data() + direction * packed_size,
+             zero ? nullptr : cell.data() + first * sizes.cell_size,
+             arrays[direction].dropout ? dropout.data() + first * sizes.hidden_size : nullptr,
+             grad_outputs.data() + direction * steps * sizes.hidden_size,
+             arrays[direction].saved_cells,
+             sizes.projected ? arrays[direction].saved_projected : nullptr,
+             gates.data() + first_row * 4 * sizes.cell_size,
+             grad_projected.data() + first_row * sizes.hidden_size,
+             activated.data() + first_row * sizes.cell_size,
+             grad_hidden.data() + first * sizes.hidden_size,
+             grad_cell.data() + first * sizes.cell_size,
+             wants_inputs ? grad_inputs.data() + direction * steps * sizes.input_size : nullptr});
+    }
+    if (elmo_backward(&given, &sizes, gradients.data()) != ELMO_OK) std::exit(2);
+    for (const auto* found : {&gates, &grad_projected, &activated, &grad_hidden, &grad_cell})
+        check_finite(*found);
+    if (wants_inputs) check_finite(grad_inputs);
+}
+
 void check(int64_t instructions, double allowed) {
     tolerance = allowed;
     const bool projected = between(0, 2) > 0;
@@ -73,27 +121,46 @@ void check(int64_t instructions, double allowed) {
                   packed.data() + direction * packed_size);
     }
     const float nan = std::nanf("");
-    std::vector<float> outputs(directions * batch * time * hidden_size, nan);
+    int64_t rows = 0;
+    for (int64_t length : lengths) rows += length;
+    const auto blank = [&](int64_t size) { return std::vector<float>(size, nan); };
+    auto outputs = blank(directions * batch * time * hidden_size);
+    auto gates = blank(directions * rows * 4 * cell_size);
+    auto cells = blank(directions * rows * cell_size);
+    auto gate_inputs = blank(directions * rows * (inputs_size + hidden_size));
+    auto projections = blank(directions * rows * hidden_size);
+    const bool saves = between(0, 1) && instructions != ELMO_AVX512_INT8;
     std::vector<float> last_hidden(hidden.size(), nan), last_cell(cell.size(), nan);
-    const ElmoLayer layer{sizes,
-                          instructions,
-                          between(1, 5),
-                          directions,
-                          batch,
-                          time,
-                          lengths.data(),
-                          packed.data(),
-                          biases.data(),
-                          inputs.data(),
-                          hidden.data(),
-                          cell.data(),
-                          has_dropout ? dropout.data() : nullptr,
-                          clip,
-                          clip,
-                          outputs.data(),
-                          last_hidden.data(),
-                          last_cell.data()};
-    if (elmo_layer(&layer) != ELMO_OK) std::exit(2);
+    const ElmoBatch given{instructions, between(1, 5), {}, directions, batch, time,
+                          lengths.data(), clip, clip};
+    std::vector<ElmoDirection> arrays;
+    for (int64_t direction = 0; direction < directions; ++direction) {
+        const int64_t first = direction * batch, first_row = direction * rows;
+        arrays.push_back({packed.data() + direction * packed_size,
+                          biases.data() + direction * 4 * cell_size,
+                          inputs.data() + first * time * inputs_size,
+                          hidden.data() + first * hidden_size,
+                          cell.data() + first * cell_size,
+                          has_dropout ? dropout.data() + first * hidden_size : nullptr,
+                          0,
+                          outputs.data() + first * time * hidden_size,
+                          last_hidden.data() + first * hidden_size,
+                          last_cell.data() + first * cell_size,
+                          nullptr, nullptr, nullptr, nullptr});
+        if (!saves) continue;
+        arrays.back().saved_gates = gates.data() + first_row * 4 * cell_size;
+        arrays.back().saved_cells = cells.data() + first_row * cell_size;
+        arrays.back().saved_inputs =
+            gate_inputs.data() + first_row * (inputs_size + hidden_size);
+        arrays.back().saved_projected = projections.data() + first_row * hidden_size;
+    }
+    const ElmoLayer layer{sizes, 0, time * inputs_size, inputs_size, time * hidden_size,
+                          hidden_size, arrays.data()};
+    if (elmo_layers(&given, 1, &layer) != ELMO_OK) std::exit(2);
+    if (saves) {
+        for (const auto* saved : {&gates, &cells, &gate_inputs, &projections}) check_finite(*saved);
+        check_backward(given, sizes, arrays, weights, cell, dropout, gates, rows);
+    }
     for (int64_t row = 0; row < directions * batch; ++row) {
         const Weights& weight = weights[row / batch];
         const float* bias = biases.data() + row / batch * 4 * cell_size;
@@ -137,16 +204,65 @@ void check(int64_t instructions, double allowed) {
     }
 }
 
+// Two layers of both directions by one call, in the layout of the modules, against the same layers
+// by one call each.
+void check_stack(int64_t instructions) {
+    const int64_t size = between(1, 70), cell_size = between(1, 150), batch = between(0, 9);
+    const int64_t time = between(0, 9), width = 2 * size;
+    const ElmoSizes sizes{size, size, cell_size, 1};
+    std::vector<int64_t> lengths(batch);
+    for (int64_t& length : lengths) length = between(0, time);
+    const ElmoBatch given{instructions, between(1, 5), {}, 2, batch, time, lengths.data(), 3.0f,
+                          1.0f};
+    const auto inputs = normal(batch * time * size), biases = normal(4 * cell_size);
+    const auto gates = normal(4 * cell_size * size, 0.3), projection = normal(size * cell_size, 0.1);
+    std::vector<float> packed(elmo_packed_size(instructions, &sizes));
+    elmo_pack(instructions, &sizes, gates.data(), gates.data(), projection.data(), packed.data());
+    const auto compute = [&](int64_t calls) {
+        std::vector<float> outputs(2 * batch * time * width, std::nanf(""));
+        std::vector<float> last(4 * batch * (size + cell_size), std::nanf(""));
+        float* state = last.data();
+        ElmoDirection directions[4];
+        for (int64_t place = 0; place < 4; ++place) {
+            ElmoDirection& direction = directions[place];
+            direction = {};
+            direction.weights = packed.data();
+            direction.biases = biases.data();
+            direction.reversed = place % 2;
+            direction.inputs = place < 2 ? inputs.data() : outputs.data() + place % 2 * size;
+            direction.outputs = outputs.data() + place / 2 * batch * time * width + place % 2 * size;
+            direction.last_hidden = state;
+            direction.last_cell = state + batch * size;
+            state += batch * (size + cell_size);
+        }
+        const ElmoLayer layers[2] = {
+            {sizes, 0, time * size, size, time * width, width, directions},
+            {sizes, 1, time * width, width, time * width, width, directions + 2}};
+        for (int64_t call = 0; call < calls; ++call)
+            if (elmo_layers(&given, 2 / calls, layers + call) != ELMO_OK) std::exit(2);
+        check_finite(outputs);
+        check_finite(last);
+        outputs.insert(outputs.end(), last.begin(), last.end());
+        return outputs;
+    };
+    if (compute(1) != compute(2)) std::exit(4);
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
     const int repeats = std::atoi(arguments[1]);
     for (int64_t instructions = 0; instructions <= elmo_instructions(); ++instructions)
-        for (int repeat = 0; repeat < repeats; ++repeat) check(instructions, 1e-5);
+        for (int repeat = 0; repeat < repeats; ++repeat) {
+            check(instructions, 1e-5);
+            check_stack(instructions);
+        }
     std::printf("largest difference %.1e in float32\n", largest);
     largest = 0.0;
     // numbers are up to 3, rounded to a 127th, and errors add up from step to step
-    for (int repeat = 0; repeat < repeats && elmo_int8_instructions() >= 0; ++repeat)
+    for (int repeat = 0; repeat < repeats && elmo_int8_instructions() >= 0; ++repeat) {
         check(elmo_int8_instructions(), 0.5);
+        check_stack(elmo_int8_instructions());
+    }
     std::printf("largest difference %.1e in int8\n", largest);
 }

@@ -8,7 +8,7 @@ from typing import Optional
 import pytest
 import torch
 
-from elmo_components.kernels import native, projected_lstm, reference, use_backend
+from elmo_components.kernels import native, reference
 from elmo_components.kernels.call import DirectionWeights, LayerState, LstmCall
 from elmo_components.kernels.native import library
 from elmo_components.kernels.packed import PackedWeights
@@ -225,84 +225,3 @@ def test_changed_weights_are_packed_again() -> None:
     check(given)
     given.weights[0].projection.data.neg_()
     check(given)
-
-
-@compiled
-def test_calls_that_cannot_be_computed_are_named() -> None:
-    given = call([2, 1])
-    assert native.unsupported(given) is None
-    assert "float64" in str(native.unsupported(given._replace(inputs=given.inputs.double())))
-    assert "bfloat16" in str(native.unsupported(given._replace(precision="bfloat16")))
-    assert "meta" in str(native.unsupported(given._replace(inputs=given.inputs.to("meta"))))
-    learned = given._replace(inputs=given.inputs.clone().requires_grad_())
-    assert "gradients" in str(native.unsupported(learned))
-    with torch.no_grad():
-        assert native.unsupported(learned) is None
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert "autocast" in str(native.unsupported(given))
-    with torch.autograd.forward_ad.dual_level():
-        assert "forward mode" in str(native.unsupported(given))
-
-
-@compiled
-@pytest.mark.skipif(not hasattr(torch, "func"), reason="torch has no vmap for modules")
-@pytest.mark.parametrize("part", ["inputs", "weights"])
-def test_within_vmap_another_backend_computes(part: str) -> None:
-    given = call([2, 3, 1])
-    scales = torch.tensor([1.0, 2.0])
-
-    def run(scale: torch.Tensor) -> torch.Tensor:
-        weights = [weight._replace(recurrent=weight.recurrent * scale) for weight in given.weights]
-        changes = {"inputs": given.inputs * scale, "weights": weights}
-        changed = given._replace(**{part: changes[part]})
-        reasons.append(native.unsupported(changed))
-        with use_backend("reference" if reasons[-1] else "native"):
-            return projected_lstm(changed)[0]
-
-    reasons: list[Optional[str]] = []
-    found = torch.func.vmap(run)(scales)
-    assert "no memory" in str(reasons[0])
-    for scale, one in zip(scales, found):
-        assert_close(one, run(scale))
-    assert reasons[1:] == [None, None]
-
-
-@compiled
-def test_int8_without_its_instructions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = library.find()._replace(int8=None)
-    monkeypatch.setattr(library, "find", lambda: found)
-    given = call([2, 1])
-    assert "AVX-512 VNNI" in str(native.unsupported(given._replace(precision="int8")))
-    assert native.unsupported(given) is None
-
-
-@compiled
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"lengths": torch.tensor([10, 1])}, r"lengths must be from 0 to 9; found \[10, 1\]"),
-        ({"lengths": torch.tensor([-1, 1])}, r"found \[-1, 1\]"),
-        ({"lengths": torch.tensor([1])}, r"lengths must be of shape \(2,\); found \(1,\)"),
-        ({"inputs": torch.zeros(2, 2, 9, 5)}, r"input weight must be of shape \(24, 5\)"),
-        ({"inputs": torch.zeros(1, 2, 9, 3)}, r"hidden state must be of shape \(1, 2, 4\)"),
-        ({"dropout": torch.ones(2, 1, 4)}, r"dropout must be of shape \(2, 2, 4\)"),
-    ],
-)
-def test_sizes_that_do_not_fit_are_errors(change: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        native.projected_lstm(call([2, 1])._replace(**change))
-
-
-@compiled
-def test_it_is_taken_where_it_can_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-    compute = native.projected_lstm
-    monkeypatch.setattr(
-        native, "projected_lstm", lambda given: names.append("native") or compute(given)
-    )
-    given = call([2, 1])
-    projected_lstm(given)
-    with use_backend("cpu"):
-        projected_lstm(given)
-    projected_lstm(given._replace(inputs=given.inputs.clone().requires_grad_()))
-    assert names == ["native"]

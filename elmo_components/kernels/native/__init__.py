@@ -1,17 +1,24 @@
-"""The compiled backend for CPUs: float32 and int8, without gradients."""
+"""The compiled backend for CPUs: float32 with gradients, and int8 without."""
 
-import ctypes
-import math
+from collections.abc import Iterable
 from typing import Optional
 
 import torch
 from torch.autograd import forward_ad
 
 from elmo_components.kernels import cpu
-from elmo_components.kernels.call import LayerState, LstmCall
-from elmo_components.kernels.native import library
+from elmo_components.kernels.call import LayerState, LstmCall, StackCall
+from elmo_components.kernels.native import library, training
+from elmo_components.kernels.native.forward import run_layer, run_stack
 
-__all__ = ["describe", "projected_lstm", "unavailable", "unsupported"]
+__all__ = [
+    "bidirectional_layers",
+    "describe",
+    "projected_lstm",
+    "stack_unsupported",
+    "unavailable",
+    "unsupported",
+]
 
 
 def unavailable() -> Optional[str]:
@@ -34,22 +41,45 @@ def unsupported(call: LstmCall) -> Optional[str]:
         return missing
     if call.inputs.dtype != torch.float32:
         return f"the inputs are {call.inputs.dtype}, not float32"
-    if call.precision == "int8" and library.find().int8 is None:
-        return "for int8 it needs a processor with AVX-512 VNNI"
-    if call.precision not in ("float32", "int8"):
-        return f"it has no products in {call.precision}"
-    if torch.is_grad_enabled() and cpu.requires_grad(call):
-        return "it has no gradients"
-    if cpu.autocast_to_bfloat16():
-        return "it has no products in bfloat16, which autocast asks for"
     reason = cpu.unsupported(call)
     if reason is not None:
         return reason
+    has_grad = torch.is_grad_enabled() and cpu.requires_grad(call)
+    weights = (part for weight in call.weights for part in weight)
+    tensors = (call.inputs, call.lengths, *call.state, call.dropout, *weights)
+    return _reason("float32" if has_grad else call.precision, tensors)
+
+
+def stack_unsupported(call: StackCall) -> Optional[str]:
+    """Returns why this backend cannot compute all layers by one call, or `None`."""
+    missing = unavailable()
+    if missing is not None:
+        return missing
+    if torch.jit.is_tracing():
+        return "its calls cannot be traced"
+    weights = (part for pair in call.weights for weight in pair for part in weight)
+    tensors = [call.inputs, call.outputs, *(call.state or ()), *weights]
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            return f"a tensor is {tensor.dtype} on the device {tensor.device}"
+        if torch.is_grad_enabled() and tensor.requires_grad:
+            return "gradients are computed layer by layer"
+    return _reason(call.precision, [call.lengths, *tensors])
+
+
+def _reason(precision: str, tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
+    if precision == "int8" and library.find().int8 is None:
+        return "for int8 it needs a processor with AVX-512 VNNI"
+    if precision not in ("float32", "int8"):
+        return f"it has no products in {precision}"
+    if cpu.autocast_to_bfloat16():
+        return "it has no products in bfloat16, which autocast asks for"
     if forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
-    weights = (part for weight in call.weights for part in weight)
     try:
-        for tensor in (call.inputs, call.lengths, *call.state, call.dropout, *weights):
+        for tensor in tensors:
             if tensor is not None:
                 tensor.data_ptr()
     except RuntimeError:
@@ -63,96 +93,59 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
 
     # Raises
 
-    `ValueError` for shapes or lengths that do not fit each other. `MemoryError`.
+    `ValueError` for shapes or lengths that do not fit each other. `MemoryError`. `RuntimeError` for
+    second derivatives.
     """
     _check(call)
+    if torch.is_grad_enabled() and cpu.requires_grad(call):
+        return training.projected_lstm(call)
     with torch.no_grad():
-        return _run(call)
+        return run_layer(call)
 
 
-def _run(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
-    functions, instructions, int8, _ = library.find()
-    assert functions is not None
-    if call.precision == "int8" and int8 is not None:
-        instructions = int8
-    directions, batch, time, _ = call.inputs.shape
-    sizes = _sizes(call)
-    # (directions, floats)
-    weights = _packed(call, sizes, instructions)
-    # (directions, 4 * cell_size)
-    biases = torch.stack([weight.bias for weight in call.weights])
-    inputs = call.inputs.contiguous()
-    hidden, cell = call.state.hidden.contiguous(), call.state.cell.contiguous()
-    dropout = None if call.dropout is None else call.dropout.to(torch.float32).contiguous()
-    lengths = call.lengths.to("cpu", torch.int64).contiguous()
-    # (directions, batch, time, hidden_size)
-    outputs = inputs.new_empty(directions, batch, time, sizes.hidden_size)
-    last = LayerState(torch.empty_like(hidden), torch.empty_like(cell))
-    layer = library.Layer(
-        sizes=sizes,
-        instructions=instructions,
-        threads=torch.get_num_threads(),
-        directions=directions,
-        batch=batch,
-        time=time,
-        lengths=lengths.data_ptr(),
-        weights=weights.data_ptr(),
-        biases=biases.data_ptr(),
-        inputs=inputs.data_ptr(),
-        hidden=hidden.data_ptr(),
-        cell=cell.data_ptr(),
-        dropout=None if dropout is None else dropout.data_ptr(),
-        cell_clip=math.inf if call.cell_clip is None else call.cell_clip,
-        projection_clip=math.inf if call.projection_clip is None else call.projection_clip,
-        outputs=outputs.data_ptr(),
-        last_hidden=last.hidden.data_ptr(),
-        last_cell=last.cell.data_ptr(),
-    )
-    if functions.elmo_layer(ctypes.byref(layer)) != 0:
-        raise MemoryError("There is not enough memory for a layer. Use smaller batches")
-    return outputs, last
+def bidirectional_layers(call: StackCall) -> LayerState:
+    """
+    Writes the outputs of all layers into `call.outputs`, and returns the state after each
+    sentence's last step.
 
+    # Raises
 
-def _sizes(call: LstmCall) -> library.Sizes:
-    first = call.weights[0]
-    return library.Sizes(
-        input_size=call.inputs.size(-1),
-        hidden_size=call.state.hidden.size(-1),
-        cell_size=call.state.cell.size(-1),
-        projected=first.projection is not None,
-    )
-
-
-def _packed(call: LstmCall, sizes: library.Sizes, instructions: int) -> torch.Tensor:
-    parts = [
-        part
-        for weight in call.weights
-        for part in (weight.input, weight.recurrent, weight.projection)
-        if part is not None
-    ]
-
-    def pack() -> torch.Tensor:
-        functions = library.find().functions
-        assert functions is not None
-        size = functions.elmo_packed_size(instructions, ctypes.byref(sizes))
-        # (directions, floats)
-        packed = call.inputs.new_empty(len(call.weights), size)
-        for weight, target in zip(call.weights, packed):
-            input_weight, recurrent = weight.input.contiguous(), weight.recurrent.contiguous()
-            projection = None if weight.projection is None else weight.projection.contiguous()
-            functions.elmo_pack(
-                instructions,
-                ctypes.byref(sizes),
-                input_weight.data_ptr(),
-                recurrent.data_ptr(),
-                None if projection is None else projection.data_ptr(),
-                target.data_ptr(),
+    `ValueError` for shapes or lengths that do not fit each other. `MemoryError`.
+    """
+    num_layers, batch, time, width = call.outputs.shape
+    if not call.outputs.is_contiguous():
+        raise ValueError("The outputs must be contiguous")
+    if len(call.weights) != num_layers or len(call.packed) != num_layers:
+        raise ValueError(f"There must be weights for {num_layers} layers")
+    for layer, weights in enumerate(call.weights):
+        # a view, whose shapes are checked as one layer's
+        below = call.inputs if layer == 0 else call.outputs[layer - 1, ..., : width // 2]
+        _check(
+            LstmCall(
+                inputs=below.unsqueeze(0).expand(2, -1, -1, -1),
+                lengths=call.lengths,
+                weights=weights,
+                state=_state(call, layer),
             )
-        return packed
+        )
+        if weights[0].recurrent.size(1) * 2 != width or below.shape[:2] != (batch, time):
+            raise ValueError(
+                f"The outputs must be of shape {(num_layers, *call.inputs.shape[:2])} and twice "
+                f"the hidden size; found {tuple(call.outputs.shape)}"
+            )
+    with torch.no_grad():
+        return run_stack(call)
 
-    if call.packed is None:
-        return pack()
-    return call.packed.get(f"native {instructions}", parts, pack)
+
+def _state(call: StackCall, layer: int) -> LayerState:
+    if call.state is not None:
+        return LayerState(call.state.hidden[layer], call.state.cell[layer])
+    recurrent, batch = call.weights[layer][0].recurrent, call.inputs.size(0)
+    # without memory
+    zero = recurrent.new_zeros(1, 1, 1)
+    return LayerState(
+        zero.expand(2, batch, recurrent.size(1)), zero.expand(2, batch, recurrent.size(0) // 4)
+    )
 
 
 def _check(call: LstmCall) -> None:

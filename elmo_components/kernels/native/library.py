@@ -6,51 +6,17 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-__all__ = ["INSTRUCTIONS", "Layer", "Library", "Sizes", "find"]
+from elmo_components.kernels.native.structures import Batch, Gradients, Layer, Sizes
+
+__all__ = ["INSTRUCTIONS", "Library", "find", "functions"]
 
 # As in source/layer.h.
-INTERFACE = 2
+INTERFACE = 3
 # Instruction sets for float32, slowest first; the library knows them by their place.
 INSTRUCTIONS = ("portable", "AVX2", "AVX-512")
 
 _FLOATS = ctypes.c_void_p
 _SIZE = ctypes.c_int64
-
-
-class Sizes(ctypes.Structure):
-    """The struct `ElmoSizes` of source/layer.h."""
-
-    _fields_ = (
-        ("input_size", _SIZE),
-        ("hidden_size", _SIZE),
-        ("cell_size", _SIZE),
-        ("projected", _SIZE),
-    )
-
-
-class Layer(ctypes.Structure):
-    """The struct `ElmoLayer` of source/layer.h."""
-
-    _fields_ = (
-        ("sizes", Sizes),
-        ("instructions", _SIZE),
-        ("threads", _SIZE),
-        ("directions", _SIZE),
-        ("batch", _SIZE),
-        ("time", _SIZE),
-        ("lengths", ctypes.c_void_p),
-        ("weights", _FLOATS),
-        ("biases", _FLOATS),
-        ("inputs", _FLOATS),
-        ("hidden", _FLOATS),
-        ("cell", _FLOATS),
-        ("dropout", _FLOATS),
-        ("cell_clip", ctypes.c_float),
-        ("projection_clip", ctypes.c_float),
-        ("outputs", _FLOATS),
-        ("last_hidden", _FLOATS),
-        ("last_cell", _FLOATS),
-    )
 
 
 class Library(NamedTuple):
@@ -90,31 +56,44 @@ def find() -> Library:
             "reinstall elmo_components",
         )
     try:
-        functions = ctypes.CDLL(str(found[0]))
-        functions.elmo_interface.restype = _SIZE
-        interface = functions.elmo_interface()
+        loaded = ctypes.CDLL(str(found[0]))
+        loaded.elmo_interface.restype = _SIZE
+        interface = loaded.elmo_interface()
     except (OSError, AttributeError) as error:
         return Library(None, 0, None, f"{found[0].name} cannot be loaded: {error}")
     if interface != INTERFACE:
         return Library(
             None, 0, None, f"{found[0].name} is from another version. Reinstall elmo_components"
         )
-    _declare(functions)
-    int8 = functions.elmo_int8_instructions()
-    return Library(functions, functions.elmo_instructions(), None if int8 < 0 else int8, None)
+    _declare(loaded)
+    int8 = loaded.elmo_int8_instructions()
+    return Library(loaded, loaded.elmo_instructions(), None if int8 < 0 else int8, None)
 
 
-def _declare(functions: ctypes.CDLL) -> None:
-    sizes = ctypes.POINTER(Sizes)
-    functions.elmo_instructions.argtypes = []
-    functions.elmo_instructions.restype = _SIZE
-    functions.elmo_int8_instructions.argtypes = []
-    functions.elmo_int8_instructions.restype = _SIZE
-    functions.elmo_packed_size.argtypes = [_SIZE, sizes]
-    functions.elmo_packed_size.restype = _SIZE
-    functions.elmo_pack.argtypes = [_SIZE, sizes, _FLOATS, _FLOATS, _FLOATS, _FLOATS]
-    functions.elmo_pack.restype = None
-    functions.elmo_layer.argtypes = [ctypes.POINTER(Layer)]
-    functions.elmo_layer.restype = _SIZE
-    functions.elmo_activations.argtypes = [_SIZE, _SIZE, _FLOATS, _FLOATS, _FLOATS]
-    functions.elmo_activations.restype = None
+def functions() -> ctypes.CDLL:
+    """Returns the functions of the library, which there must be."""
+    found = find().functions
+    assert found is not None
+    return found
+
+
+def _declare(loaded: ctypes.CDLL) -> None:
+    sizes, batch = ctypes.POINTER(Sizes), ctypes.POINTER(Batch)
+    loaded.elmo_instructions.argtypes = []
+    loaded.elmo_instructions.restype = _SIZE
+    loaded.elmo_int8_instructions.argtypes = []
+    loaded.elmo_int8_instructions.restype = _SIZE
+    loaded.elmo_packed_size.argtypes = [_SIZE, sizes]
+    loaded.elmo_packed_size.restype = _SIZE
+    loaded.elmo_pack.argtypes = [_SIZE, sizes, _FLOATS, _FLOATS, _FLOATS, _FLOATS]
+    loaded.elmo_pack.restype = None
+    loaded.elmo_packed_backward_size.argtypes = [_SIZE, sizes]
+    loaded.elmo_packed_backward_size.restype = _SIZE
+    loaded.elmo_pack_backward.argtypes = [_SIZE, sizes, _FLOATS, _FLOATS, _FLOATS, _FLOATS]
+    loaded.elmo_pack_backward.restype = None
+    loaded.elmo_layers.argtypes = [batch, _SIZE, ctypes.POINTER(Layer)]
+    loaded.elmo_layers.restype = _SIZE
+    loaded.elmo_backward.argtypes = [batch, sizes, ctypes.POINTER(Gradients)]
+    loaded.elmo_backward.restype = _SIZE
+    loaded.elmo_activations.argtypes = [_SIZE, _SIZE, _FLOATS, _FLOATS, _FLOATS]
+    loaded.elmo_activations.restype = None

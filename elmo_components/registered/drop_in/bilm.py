@@ -134,10 +134,9 @@ class DropInBiLm(nn.Module):
         tokens, _ = add_sentence_boundary_token_ids(words, is_word, marks[0], marks[1])
         # (batch, time + 2)
         _, mask = add_sentence_boundary_token_ids(word_inputs, is_word, 1, 1)
-        layers, state = self._bilm.lstm(tokens, mask, state)
-        # (1, batch, time + 2, 2 * hidden_size)
-        token_layer = torch.cat([tokens, tokens], dim=-1).unsqueeze(0) * mask.unsqueeze(-1)
-        return BiLmOutput(torch.cat([token_layer, layers]), mask, state)
+        # (num_layers + 1, batch, time + 2, 2 * hidden_size)
+        layers, state = self._bilm.lstm(tokens, mask, state, include_inputs=True)
+        return BiLmOutput(layers, mask, state)
 
     def _word_table(self) -> Embedding:
         if self._unread_weights is None:

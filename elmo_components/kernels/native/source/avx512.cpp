@@ -18,7 +18,11 @@
 #include "vectors.hpp"
 #include "float32.hpp"
 #include "panels.hpp"
+#include "operations.hpp"
 #include "direction.hpp"
+#include "backward_weights.hpp"
+#include "backward.hpp"
+#include "table.hpp"
 
 #if defined(__clang__)
 #pragma clang attribute pop

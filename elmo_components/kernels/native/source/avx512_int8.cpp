@@ -20,7 +20,10 @@
 #include "vectors.hpp"
 #include "int8.hpp"
 #include "panels.hpp"
+#include "operations.hpp"
 #include "direction.hpp"
+#include "no_backward.hpp"
+#include "table.hpp"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -2,12 +2,9 @@
 #include "layer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <new>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #if defined(__linux__)
@@ -15,6 +12,7 @@
 #endif
 
 #include "kernel.hpp"
+#include "threads.hpp"
 
 namespace elmo {
 namespace {
@@ -31,30 +29,18 @@ const Kernel& kernel(int64_t instructions) {
 // A team's threads and memory.
 class TeamMemory {
 public:
-    TeamMemory(const ElmoLayer& layer, const Kernel& kernel, int64_t members) : team(members) {
-        const ScratchSizes sizes = kernel.scratch_sizes(layer);
-        pointers_each_ = sizes.block_rows + 2 * layer.batch;
+    TeamMemory(const ScratchSizes& sizes, int64_t batch, int64_t members) : team(members) {
+        pointers_each_ = 2 * sizes.block_rows + 4 * batch;
         pointers_.resize(members * pointers_each_);
         int64_t total = 0;
-        const int64_t parts[] = {sizes.hidden, sizes.cell, sizes.activated, sizes.gates,
-                                 sizes.bias,   sizes.quantized_inputs, sizes.quantized_hidden,
-                                 sizes.quantized_activated};
-        for (int64_t part : parts) total += aligned(part);
+        for (int64_t part : sizes.parts) total += aligned(part);
         // not set to zero
         floats_.reset(new float[total + ALIGNMENT]);
         float* next = floats_.get();
         while (reinterpret_cast<uintptr_t>(next) % (ALIGNMENT * sizeof(float))) ++next;
-        float** targets[] = {&scratch.hidden,
-                             &scratch.cell,
-                             &scratch.activated,
-                             &scratch.gates,
-                             &scratch.bias,
-                             &scratch.quantized_inputs,
-                             &scratch.quantized_hidden,
-                             &scratch.quantized_activated};
-        for (int part = 0; part < 8; ++part) {
-            *targets[part] = next;
-            next += aligned(parts[part]);
+        for (int part = 0; part < SCRATCH_PARTS; ++part) {
+            scratch.parts[part] = next;
+            next += aligned(sizes.parts[part]);
         }
         scratch.block_rows = sizes.block_rows;
     }
@@ -73,67 +59,129 @@ private:
     int64_t pointers_each_;
 };
 
-// Computes a layer with `teams` teams of `members` threads. Returns false if the system does not
-// start that many threads; then nothing was computed.
-bool compute(const ElmoLayer& layer, const Kernel& kernel, const Order& order, int64_t teams,
-             int64_t members) {
+// Computes run(direction, scratch, pointers, team, member) for each direction, with `teams` teams
+// of `members` threads. Returns false if the system does not start that many threads; then nothing
+// was computed.
+template <class Run>
+bool compute(const ElmoBatch& batch, const ScratchSizes& sizes, int64_t teams, int64_t members,
+             const Run& run) {
     std::deque<TeamMemory> memory;
-    for (int64_t team = 0; team < teams; ++team) memory.emplace_back(layer, kernel, members);
-    const auto work = [&](int64_t team, int64_t member) {
-        for (int64_t direction = team; direction < layer.directions; direction += teams) {
-            kernel.run(layer, order, direction, memory[team].scratch,
-                       memory[team].pointers(member), memory[team].team, member);
+    for (int64_t team = 0; team < teams; ++team) memory.emplace_back(sizes, batch.batch, members);
+    return run_in_threads(batch.openmp, teams * members, [&](int64_t worker) {
+        TeamMemory& own = memory[worker / members];
+        const int64_t member = worker % members;
+        for (int64_t direction = worker / members; direction < batch.directions;
+             direction += teams) {
+            run(direction, own.scratch, own.pointers(member), own.team, member);
             // the next direction uses the same memory
-            memory[team].team.wait();
+            own.team.wait();
         }
-    };
-    // Members of a team wait for each other, so no one begins before all are there.
-    enum { WAIT, BEGIN, GIVE_UP };
-    std::atomic<int> signal{WAIT};
-    std::vector<std::thread> threads;
-    threads.reserve(teams * members - 1);
-    try {
-        for (int64_t worker = 1; worker < teams * members; ++worker)
-            threads.emplace_back([&, worker] {
-                while (signal.load(std::memory_order_acquire) == WAIT) std::this_thread::yield();
-                if (signal.load(std::memory_order_acquire) == BEGIN)
-                    work(worker / members, worker % members);
-            });
-        signal.store(BEGIN, std::memory_order_release);
-    } catch (const std::system_error&) {
-        signal.store(GIVE_UP, std::memory_order_release);
-    } catch (...) {
-        signal.store(GIVE_UP, std::memory_order_release);
-        for (std::thread& thread : threads) thread.join();
-        throw;
-    }
-    const bool begun = signal.load(std::memory_order_acquire) == BEGIN;
-    if (begun) work(0, 0);
-    for (std::thread& thread : threads) thread.join();
-    return begun;
+    });
 }
 
-void compute(const ElmoLayer& layer) {
-    const int64_t batch = layer.batch;
-    std::vector<int64_t> sentences(batch);
-    for (int64_t row = 0; row < batch; ++row) sentences[row] = row;
-    std::stable_sort(sentences.begin(), sentences.end(), [&](int64_t one, int64_t other) {
-        return layer.lengths[one] > layer.lengths[other];
-    });
-    std::vector<int64_t> counts(batch ? layer.lengths[sentences[0]] : 0);
-    for (int64_t step = 0, count = batch; step < static_cast<int64_t>(counts.size()); ++step) {
-        while (layer.lengths[sentences[count - 1]] <= step) --count;
-        counts[step] = count;
-    }
-    const Order order{static_cast<int64_t>(counts.size()), sentences.data(), counts.data()};
-    const Kernel& chosen = kernel(layer.instructions);
-    const int64_t threads = std::max<int64_t>(layer.threads, 1);
-    const int64_t teams = std::min(threads, layer.directions);
+// Computes with as many threads as there is work for.
+template <class Run>
+void compute(const ElmoBatch& batch, const ScratchSizes& sizes, int64_t cell_size, const Run& run) {
+    const int64_t threads = std::max<int64_t>(batch.threads, 1);
+    const int64_t teams = std::min(threads, batch.directions);
     // a thread with less than this to do costs more than it saves
-    const int64_t most = std::max<int64_t>(layer.sizes.cell_size / 64, 1);
+    const int64_t most = std::max<int64_t>(cell_size / 64, 1);
     const int64_t members = std::min(threads / std::max<int64_t>(teams, 1), most);
-    if (teams == 0 || compute(layer, chosen, order, teams, members)) return;
-    compute(layer, chosen, order, 1, 1);
+    if (teams == 0 || compute(batch, sizes, teams, members, run)) return;
+    compute(batch, sizes, 1, 1, run);
+}
+
+// An Order, and its memory.
+class SortedBatch {
+public:
+    explicit SortedBatch(const ElmoBatch& batch) : sentences_(batch.batch) {
+        const int64_t* lengths = batch.lengths;
+        for (int64_t row = 0; row < batch.batch; ++row) sentences_[row] = row;
+        std::stable_sort(sentences_.begin(), sentences_.end(), [&](int64_t one, int64_t other) {
+            return lengths[one] > lengths[other];
+        });
+        const int64_t steps = batch.batch ? lengths[sentences_[0]] : 0;
+        counts_.resize(steps);
+        starts_.resize(steps);
+        for (int64_t step = 0, count = batch.batch; step < steps; ++step) {
+            while (lengths[sentences_[count - 1]] <= step) --count;
+            counts_[step] = count;
+            starts_[step] = rows;
+            rows += count;
+        }
+        order = {steps, sentences_.data(), counts_.data(), starts_.data()};
+    }
+
+    Order order;
+    int64_t rows = 0;
+
+private:
+    std::vector<int64_t> sentences_, counts_, starts_;
+};
+
+ScratchSizes largest(const ScratchSizes& one, const ScratchSizes& other) {
+    ScratchSizes sizes = one;
+    for (int part = 0; part < SCRATCH_PARTS; ++part)
+        sizes.parts[part] = std::max(one.parts[part], other.parts[part]);
+    sizes.block_rows = std::max(one.block_rows, other.block_rows);
+    return sizes;
+}
+
+void compute_layers(const ElmoBatch& batch, int64_t layers, const ElmoLayer* layer) {
+    const Kernel& chosen = kernel(batch.instructions);
+    const SortedBatch sorted(batch);
+    ScratchSizes sizes{};
+    int64_t cell_size = 0;
+    for (int64_t place = 0; place < layers; ++place) {
+        sizes = largest(sizes, chosen.scratch_sizes(batch, layer[place].sizes, sorted.rows));
+        cell_size = std::max(cell_size, layer[place].sizes.cell_size);
+    }
+    compute(batch, sizes, cell_size,
+            [&](int64_t direction, const Scratch& scratch, const float** pointers, Team& team,
+                int64_t member) {
+                for (int64_t place = 0; place < layers; ++place) {
+                    chosen.run(batch, layer[place], layer[place].directions[direction],
+                               sorted.order, scratch, pointers, team, member);
+                    // the next layer uses the same memory, and reads what all members wrote
+                    team.wait();
+                }
+            });
+}
+
+void compute_backward(const ElmoBatch& batch, const ElmoSizes& sizes,
+                      const ElmoGradients* gradients) {
+    const Kernel& chosen = kernel(batch.instructions);
+    const SortedBatch sorted(batch);
+    compute(batch, chosen.backward_scratch_sizes(batch, sizes, sorted.rows), sizes.cell_size,
+            [&](int64_t direction, const Scratch& scratch, const float** pointers, Team& team,
+                int64_t member) {
+                chosen.run_backward(batch, sizes, gradients[direction], sorted.order, scratch,
+                                    pointers, team, member);
+            });
+}
+
+// Runs a computation, and returns whether there was enough memory.
+template <class Computation>
+int64_t status(const Computation& computation) {
+    try {
+        computation();
+    } catch (const std::bad_alloc&) {
+        return ELMO_NO_MEMORY;
+    }
+    return ELMO_OK;
+}
+
+// Asks for large pages where they fit: a sentence alone reads all weights at each step.
+void advise(float* packed, int64_t size) {
+#if defined(__linux__)
+    constexpr uintptr_t PAGE = 1 << 21;
+    const uintptr_t first = reinterpret_cast<uintptr_t>(packed);
+    const uintptr_t last = first + size * sizeof(float);
+    const uintptr_t begin = (first + PAGE - 1) / PAGE * PAGE, end = last / PAGE * PAGE;
+    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)packed, (void)size;
+#endif
 }
 
 }  // namespace
@@ -167,25 +215,26 @@ int64_t elmo_packed_size(int64_t instructions, const ElmoSizes* sizes) {
 
 void elmo_pack(int64_t instructions, const ElmoSizes* sizes, const float* input,
                const float* recurrent, const float* projection, float* packed) {
-#if defined(__linux__)
-    // Large pages, where they fit: a sentence alone reads all weights at each step.
-    constexpr uintptr_t PAGE = 1 << 21;
-    const uintptr_t first = reinterpret_cast<uintptr_t>(packed);
-    const uintptr_t last =
-        first + elmo::kernel(instructions).packed_size(*sizes) * sizeof(float);
-    const uintptr_t begin = (first + PAGE - 1) / PAGE * PAGE, end = last / PAGE * PAGE;
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#endif
+    elmo::advise(packed, elmo_packed_size(instructions, sizes));
     elmo::kernel(instructions).pack(*sizes, input, recurrent, projection, packed);
 }
 
-int64_t elmo_layer(const ElmoLayer* layer) {
-    try {
-        elmo::compute(*layer);
-    } catch (const std::bad_alloc&) {
-        return ELMO_NO_MEMORY;
-    }
-    return ELMO_OK;
+int64_t elmo_layers(const ElmoBatch* batch, int64_t layers, const ElmoLayer* layer) {
+    return elmo::status([&] { elmo::compute_layers(*batch, layers, layer); });
+}
+
+int64_t elmo_packed_backward_size(int64_t instructions, const ElmoSizes* sizes) {
+    return elmo::kernel(instructions).packed_backward_size(*sizes);
+}
+
+void elmo_pack_backward(int64_t instructions, const ElmoSizes* sizes, const float* input,
+                        const float* recurrent, const float* projection, float* packed) {
+    elmo::kernel(instructions).pack_backward(*sizes, input, recurrent, projection, packed);
+}
+
+int64_t elmo_backward(const ElmoBatch* batch, const ElmoSizes* sizes,
+                      const ElmoGradients* gradients) {
+    return elmo::status([&] { elmo::compute_backward(*batch, *sizes, gradients); });
 }
 
 void elmo_activations(int64_t instructions, int64_t size, const float* x, float* sigmoid,

@@ -13,4 +13,8 @@
 #include "vectors.hpp"
 #include "float32.hpp"
 #include "panels.hpp"
+#include "operations.hpp"
 #include "direction.hpp"
+#include "backward_weights.hpp"
+#include "backward.hpp"
+#include "table.hpp"

@@ -56,5 +56,10 @@ ELMO_INLINE Vec sigmoid_tanh(Vec x, Vec y) {
     return (b - 1.0f) / ((1.0f + a) * (1.0f + b));
 }
 
+ELMO_INLINE Vec hyperbolic_tangent(Vec x) {
+    const Vec b = exponential(clamp(x + x, SATURATED));
+    return (b - 1.0f) / (1.0f + b);
+}
+
 }  // namespace
 }  // namespace elmo
