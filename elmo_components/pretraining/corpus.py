@@ -16,7 +16,15 @@ import torch
 
 from elmo_components.checkpoints.atomic import atomic_write
 
-__all__ = ["epoch_lines", "find_shards", "open_shard", "pack_streams", "read_lines", "write_shards"]
+__all__ = [
+    "decompressed",
+    "epoch_lines",
+    "find_shards",
+    "open_shard",
+    "pack_streams",
+    "read_lines",
+    "write_shards",
+]
 
 SUFFIXES = (".txt", ".gz", ".xz")
 
@@ -86,10 +94,17 @@ def read_lines(shard: Path) -> Iterator[str]:
 
 def open_shard(shard: Path) -> IO[bytes]:
     """Opens a file to read bytes; decompresses `.gz` and `.xz`."""
-    if shard.suffix == ".gz":
+    return decompressed(shard, shard.suffix)
+
+
+def decompressed(file: Union[Path, IO[bytes]], suffix: str) -> IO[bytes]:
+    """Returns the contents of a path or an open file whose name has this suffix."""
+    if suffix == ".gz":
         # a GzipFile is no IO in the type stubs
-        return gzip.open(shard, "rb")  # type: ignore[return-value]
-    return lzma.open(shard, "rb") if shard.suffix == ".xz" else open(shard, "rb")
+        return gzip.open(file, "rb")  # type: ignore[return-value]
+    if suffix == ".xz":
+        return lzma.open(file, "rb")
+    return open(file, "rb") if isinstance(file, Path) else file
 
 
 def epoch_lines(

@@ -7,6 +7,12 @@ from typing import Union
 import torch
 from torch import nn
 
+from elmo_components.pretraining.exchange import (
+    all_words,
+    average_gradients,
+    num_processes,
+    shared_generator,
+)
 from elmo_components.pretraining.log_sum import softmax_loss
 from elmo_components.pretraining.output_weights import OwnWeights, TiedWeights
 
@@ -75,6 +81,10 @@ class SampledSoftmax(FullSoftmax):
     but at most 1, for words numbered by frequency as in bilm-tf's `vocab.txt`. A batch has one
     sample. Sampling and its weights are float32 for all types of weights.
 
+    In distributed training all processes draw the same sample. With `OwnWeights` they exchange the
+    gradients of the sampled words' and the targets' rows, so `DistributedDataParallel` must ignore
+    the parameters `exchanged`.
+
     # Parameters
 
     output : `Union[OwnWeights, TiedWeights]`
@@ -98,6 +108,11 @@ class SampledSoftmax(FullSoftmax):
         self.num_samples = num_samples
 
     @property
+    def exchanged(self) -> list[str]:
+        """The parameters whose gradients `forward` averages over the processes of a training."""
+        return ["output.weight", "output.bias"] if isinstance(self.output, OwnWeights) else []
+
+    @property
     def inclusion(self) -> torch.Tensor:
         """float32, (num_words,): the probability p(v) of each word to be in a sample."""
         bias = self.output.bias
@@ -110,17 +125,28 @@ class SampledSoftmax(FullSoftmax):
         if not self.training:
             return super().forward(hidden, targets)
         inclusion = self.inclusion
+        generator = shared_generator(inclusion.device)
+        numbers = torch.rand(inclusion.shape, generator=generator, device=inclusion.device)
         # (samples,)
-        drawn = (torch.rand_like(inclusion) < inclusion).nonzero().squeeze(1)
+        drawn = (numbers < inclusion).nonzero().squeeze(1)
         samples = nn.functional.pad(drawn, (0, -len(drawn) % SAMPLE_MULTIPLE))
-        weight, bias = self.output(samples)
+        weight, bias, target_weight, target_bias = self._rows(samples, targets)
         # (num_words,): each word's index in the sample
         places = torch.full_like(inclusion, -1, dtype=torch.int64)
         places[drawn] = torch.arange(len(drawn), device=drawn.device)
         padding = torch.arange(len(samples), device=drawn.device) >= len(drawn)
         bias = (bias - inclusion[samples].log()).masked_fill(padding, -math.inf)
-        target_weight, target_bias = self.output(targets)
         return softmax_loss(hidden, weight, bias, target_weight, target_bias, places[targets])
+
+    def _rows(self, samples: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Returns the samples' vectors and biases, and the targets'."""
+        if not self.exchanged or num_processes() == 1:
+            return *self.output(samples), *self.output(targets)
+        words, places = all_words(targets)
+        # (samples + words, hidden_size), (samples + words,)
+        weight, bias = average_gradients(*self.output(torch.cat([samples, words])))
+        number = len(samples)
+        return weight[:number], bias[:number], weight[number:][places], bias[number:][places]
 
 
 class AdaptiveSoftmax(nn.Module):

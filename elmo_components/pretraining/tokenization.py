@@ -5,7 +5,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["TOKENIZERS", "WHITE_SPACE", "SpacyRules", "Split", "settings_of", "split_of"]
+__all__ = [
+    "SPACY_BLANK",
+    "TOKENIZERS",
+    "WHITE_SPACE",
+    "SpacyRules",
+    "Split",
+    "settings_of",
+    "split_of",
+]
 
 # Splits a line into words.
 Split = Callable[[str], list[str]]

@@ -13,7 +13,13 @@ from elmo_components.registered.commands import (
     InspectCommand,
     VocabularyCommand,
 )
-from elmo_components.registered.compatibility import locks, torch2, transformers  # noqa: F401
+from elmo_components.registered.compatibility import (  # noqa: F401
+    locks,
+    recover,
+    torch2,
+    transformers,
+)
+from elmo_components.registered.data_loaders.global_batches import GlobalBatchLoader
 from elmo_components.registered.dataset_readers.columns import ColumnReader
 from elmo_components.registered.dataset_readers.corpus import CorpusReader
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
@@ -33,6 +39,7 @@ from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCha
 from elmo_components.registered.token_indexers.lexicon import LexiconIndexer
 from elmo_components.registered.tokenizers.spacy_blank import JoinedTokenizer, SpacyBlankTokenizer
 from elmo_components.registered.training.checkpointer import WholeCheckpointer
+from elmo_components.registered.training.lost_process import ElmoLostProcess
 from elmo_components.registered.training.progress import ElmoProgress
 from elmo_components.registered.training.resume import ElmoResume
 from elmo_components.registered.translation.beam_constraint import KnownWords
@@ -52,6 +59,7 @@ __all__ = [
     "ElmoForTwoPlaces",
     "ElmoLanguageModel",
     "ElmoLanguageModelPredictor",
+    "ElmoLostProcess",
     "ElmoLstmEncoder",
     "ElmoProgress",
     "ElmoResume",
@@ -59,6 +67,7 @@ __all__ = [
     "ElmoTranslatorPredictor",
     "EmbedCommand",
     "ExportCommand",
+    "GlobalBatchLoader",
     "InspectCommand",
     "JoinedTokenizer",
     "KnownWords",

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from elmo_components.characters import CharacterMapper
 from elmo_components.config import CharCnnConfig
 from elmo_components.modules.char_cnn import CharCnn
+from elmo_components.pretraining.exchange import shared_generator
 from elmo_components.pretraining.softmax import (
     AdaptiveSoftmax,
     FullSoftmax,
@@ -79,6 +80,12 @@ def estimate(
     numbers = torch.where(own, torch.ones_like(inclusion), taken / inclusion)
     # (tokens,)
     return (scores.exp() * numbers).sum(1).log() - scores[own]
+
+
+def sample(softmax: SampledSoftmax) -> torch.Tensor:
+    """Draws as the softmax does, by its documentation."""
+    generator = shared_generator(torch.device("cpu"))
+    return torch.rand(NUM_WORDS, generator=generator) < softmax.inclusion
 
 
 def in_blocks(monkeypatch: pytest.MonkeyPatch, tokens: int, words: int) -> None:
@@ -167,7 +174,7 @@ def test_the_sampled_softmax_and_its_gradients_are_the_formula_s_for_its_sample(
         torch.manual_seed(seed)
         loss, losses = softmax(hidden, targets)
         torch.manual_seed(seed)
-        taken = torch.rand(NUM_WORDS) < softmax.inclusion
+        taken = sample(softmax)
         expected = estimate(all_scores(softmax.output, hidden), targets, taken, softmax.inclusion)
         torch.testing.assert_close(losses, expected.detach())
         torch.testing.assert_close(loss, expected.sum())
@@ -191,7 +198,7 @@ def test_a_sample_may_be_empty() -> None:
         torch.manual_seed(seed)
         loss, losses = softmax(hidden, targets)
         torch.manual_seed(seed)
-        if not (torch.rand(NUM_WORDS) < softmax.inclusion).any():
+        if not sample(softmax).any():
             empty = True
             assert not losses.any()
             assert not any(part.any() for part in gradients(loss, hidden, softmax))
@@ -248,7 +255,7 @@ def test_sparse_gradients_are_sparse_and_equal_the_dense_ones() -> None:
     torch.testing.assert_close(sparse.output.bias.grad, dense.output.bias.grad)
     # the targets', the sample's, and the first word's, which fills up the sample
     torch.manual_seed(4)
-    taken = torch.rand(NUM_WORDS) < sparse.inclusion
+    taken = sample(sparse)
     wanted = {0, *targets.tolist(), *taken.nonzero().squeeze(1).tolist()}
     assert set(found.indices()[0].tolist()) == wanted
 
@@ -277,7 +284,7 @@ def test_with_tied_weights_a_sample_s_gradients_reach_the_character_encoder() ->
     torch.manual_seed(4)
     loss, _ = softmax(hidden, targets)
     torch.manual_seed(4)
-    taken = torch.rand(NUM_WORDS) < softmax.inclusion
+    taken = sample(softmax)
     scores = hidden @ char_cnn(output.character_ids).t() + output.bias
     expected = estimate(scores, targets, taken, softmax.inclusion).sum()
     torch.testing.assert_close(loss, expected)

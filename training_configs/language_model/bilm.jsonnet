@@ -20,8 +20,10 @@ local elmo = import '../elmo.libsonnet';
   architecture:: elmo.architectures.tiny,
   // A checkpoint to start from, of the same architecture: see docs/pretraining.md, "Fine-tuning".
   pretrained_file:: null,
-  // How many tokens are in a batch, with sentence marks and padding.
+  // How many tokens are in a batch, with sentence marks and padding: those of all processes together.
   batch_tokens:: 256,
+  // In how many pieces a process trains its share of a batch, one after another, to save memory.
+  accumulation_steps:: 1,
   num_epochs:: 30,
   // The learning rate rises for some steps, then falls to 0 at the end of all epochs; how many steps
   // an epoch has is only known once it is read.
@@ -45,6 +47,9 @@ local elmo = import '../elmo.libsonnet';
     dropout: 0.1,
   },
   data_loader: {
+    // each process trains its share of each batch
+    type: 'elmo_global_batches',
+    num_gradient_accumulation_steps: $.accumulation_steps,
     batch_sampler: {
       type: 'max_tokens_sampler',
       max_tokens: $.batch_tokens,
@@ -54,6 +59,7 @@ local elmo = import '../elmo.libsonnet';
     max_instances_in_memory: 16384,
   },
   trainer: {
+    num_gradient_accumulation_steps: $.accumulation_steps,
     num_epochs: $.num_epochs,
     validation_metric: '-perplexity',
     grad_norm: 1.0,
@@ -65,6 +71,6 @@ local elmo = import '../elmo.libsonnet';
     },
     // with these two, `--recover` continues a killed training to the same losses
     checkpointer: { type: 'elmo_checkpointer', save_every_num_seconds: 600 },
-    callbacks: ['elmo_resume', 'elmo_progress'],
+    callbacks: ['elmo_resume', 'elmo_progress', 'elmo_lost_process'],
   },
 }

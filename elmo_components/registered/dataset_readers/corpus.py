@@ -14,7 +14,7 @@ from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from elmo_components.characters import BOS_TOKEN, EOS_TOKEN
 from elmo_components.pretraining.corpus import epoch_lines, find_shards, pack_streams
-from elmo_components.registered.dataset_readers.sharding import shard
+from elmo_components.registered.dataset_readers.sharding import processes, shard
 from elmo_components.registered.dataset_readers.text import Text, as_tokens
 from elmo_components.registered.token_indexers.elmo_character_ids import ElmoCharacterIndexer
 
@@ -57,7 +57,8 @@ class CorpusReader(DatasetReader):
     The corpus is a file (`.txt`, `.gz`, `.xz`), a folder, a glob pattern, or a list of these. See
     `find_shards`. The reader streams it. Set the data loader's `max_instances_in_memory`, or the
     loader stores all instances and reads one epoch only. Data-loader workers and distributed
-    processes share the sentences.
+    processes share the sentences: each reads every n-th one, or, with the data loader
+    "elmo_global_batches", its share of each batch.
 
     **Epochs.** `epoch` is the number of the next epoch, from 0. Each `read` takes it and adds one,
     in the main process and in data-loader workers. An epoch's instances depend on its number and
@@ -83,7 +84,8 @@ class CorpusReader(DatasetReader):
         shorter, then empty, instances.
     num_streams, unroll_steps : `Optional[int]`
         For "streams" only, which needs them. Each distributed process has `num_streams` streams of
-        its own, and at most one data-loader worker.
+        its own, and at most one data-loader worker. n processes have the streams of one process
+        with n times as many.
     shuffle_seed, buffer_size, shards_per_epoch
         See `epoch_lines`.
     max_tokens : `Optional[int]`
@@ -160,6 +162,11 @@ class CorpusReader(DatasetReader):
         self._begun = torch.zeros(MAX_WORKERS, 2, dtype=torch.int64).share_memory_()
 
     @property
+    def packs_streams(self) -> bool:
+        """Whether the packing is "streams"."""
+        return self._num_streams is not None
+
+    @property
     def epoch(self) -> int:
         """The number of the next epoch. Set it before the epoch begins."""
         return int(self._begun[self._worker(), 0])
@@ -198,18 +205,22 @@ class CorpusReader(DatasetReader):
             buffer_size=self._buffer_size,
             shards_per_epoch=self._shards_per_epoch,
         )
-        sentences = map(_steps, self._sentences(shard(self, lines)))
         if self._num_streams is None:
-            yield from map(self._instance, sentences)
+            yield from map(self._instance, map(_steps, self._sentences(shard(self, lines))))
             return
         assert self._unroll_steps is not None
+        rank, number = processes(self)
         cuts = pack_streams(
-            sentences, num_streams=self._num_streams, unroll_steps=self._unroll_steps
+            map(_steps, self._sentences(lines)),
+            num_streams=number * self._num_streams,
+            unroll_steps=self._unroll_steps,
         )
-        for number, cut in enumerate(cuts):
+        streams = range(rank * self._num_streams, (rank + 1) * self._num_streams)
+        own = (cut for place, cut in enumerate(cuts) if place % (number * len(streams)) in streams)
+        for place, cut in enumerate(own):
             instance = self._instance(cut)
-            row = torch.tensor(number % self._num_streams)
-            continues = torch.tensor(number >= self._num_streams)
+            row = torch.tensor(place % self._num_streams)
+            continues = torch.tensor(place >= self._num_streams)
             instance.add_field("stream", TensorField(row))
             instance.add_field("continues", TensorField(continues))
             yield instance

@@ -16,8 +16,9 @@ from elmo_components.checkpoints import Checkpoint
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.lstm import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
+from elmo_components.registered.models.processes import exclude_from_ddp, per_process
 from elmo_components.registered.models.softmax import NextWordSoftmax
-from elmo_components.registered.models.teachers import Teacher, WordTeacher, per_process
+from elmo_components.registered.models.teachers import Teacher, WordTeacher
 from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
@@ -32,8 +33,7 @@ class ElmoLanguageModel(Model):
     Trains a biLM to predict the next word in both directions (Peters et al. 2018, section 3.1).
 
     Its perplexity is exact, over the whole vocabulary, for every softmax. The reader is
-    `elmo_corpus`. In distributed training the loss is the mean over the tokens of all processes'
-    batches, so the gradients are those of one process with all batches.
+    `elmo_corpus`. In distributed training the gradients are those of one process with all batches.
 
     Registered as a `Model` with name "elmo_language_model".
 
@@ -53,12 +53,11 @@ class ElmoLanguageModel(Model):
     dropout : `float`
         See `LanguageModel`; bilm-tf's configurations have 0.1.
     precision : `str`
-        "float32", or "bfloat16" to train with torch's autocast to bfloat16. Weights and evaluation
-        stay float32.
+        "float32", or "bfloat16" to train in torch's autocast; weights and evaluation are float32.
     recompute_gates : `bool`
         See `ElmoLstm`.
     target_namespace : `str`
-        The vocabulary's namespace of the words to predict, the same as the reader's.
+        The reader's: the vocabulary's namespace of the words to predict.
     teacher : `Optional[Teacher]`
         Gives vectors that the biLM also learns to predict in training. The reader must have the
         teacher's `teacher_indexer`. `None` for the biLM's loss alone.
@@ -67,12 +66,11 @@ class ElmoLanguageModel(Model):
     initializer : `Optional[InitializerApplicator]`
         Sets parameters by regular expressions over their names, after `pretrained_file` is read.
     **kwargs
-        `Model`'s own: `regularizer`, whose penalty AllenNLP's trainer adds to the loss,
-        `serialization_dir` and `ddp_accelerator`.
+        `Model`'s own: `regularizer` (a penalty), `serialization_dir` and `ddp_accelerator`.
 
     # Raises
 
-    `ConfigurationError` for invalid settings, or a vocabulary without words or unknown word;
+    `ConfigurationError` for invalid settings, or a vocabulary without words or unknown word; and
     `CheckpointError` for an unreadable checkpoint or another architecture.
     """
 
@@ -130,10 +128,10 @@ class ElmoLanguageModel(Model):
         self._perplexity = BidirectionalPerplexity(
             vocab.get_token_index(vocab._oov_token, target_namespace)
         )
-        # constants, which DistributedDataParallel would broadcast with each batch
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
         if initializer is not None:
             initializer(self)
+        names = getattr(self.language_model.softmax, "exchanged", [])
+        exclude_from_ddp(self, [f"language_model.softmax.{name}" for name in names])
 
     def forward(
         self,
@@ -144,6 +142,7 @@ class ElmoLanguageModel(Model):
         stream: Optional[torch.Tensor] = None,
         continues: Optional[torch.Tensor] = None,
         teacher_inputs: Optional[TextFieldTensors] = None,
+        tokens_per_share: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -159,13 +158,16 @@ class ElmoLanguageModel(Model):
             zeros; no state is stored then.
         teacher_inputs : `Optional[TextFieldTensors]`
             The sentences' words, for a teacher in training.
+        tokens_per_share : `Optional[torch.Tensor]`
+            float32, (): the mean number of tokens in the processes' and accumulation steps' shares
+            of a batch. `None` for the mean over the processes.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
             "loss", the mean of -log p over both directions' targets, in nats, plus in training the
             weighted means of the teachers' losses; "token_losses", (batch, time, 2), -log p of each
-            target.
+            target. Of several shares, the mean of the losses is the batch's loss.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
@@ -184,8 +186,9 @@ class ElmoLanguageModel(Model):
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
+        tokens = per_process(mask.sum()) if tokens_per_share is None else tokens_per_share
         return {
-            "loss": prediction.loss / per_process(2 * mask.sum()) + teacher_loss,
+            "loss": prediction.loss / (2 * tokens) + teacher_loss,
             "token_losses": prediction.token_losses.permute(1, 2, 0),
         }
 

@@ -5,7 +5,6 @@ from typing import Union
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import is_distributed
 
 from elmo_components.modules.char_cnn import CharCnn
 from elmo_components.pretraining.softmax import (
@@ -88,10 +87,6 @@ class Sampled(NextWordSoftmax):
         if tied and sparse:
             raise ConfigurationError(
                 "A softmax with tied weights has no sparse gradients. Set tied or sparse to false"
-            )
-        if sparse and is_distributed():
-            raise ConfigurationError(
-                "Distributed training does not support sparse gradients. Set sparse to false"
             )
         output = _output(char_cnn, hidden_size, word_ids, tied=tied, sparse=sparse)
         return SampledSoftmax(output, num_samples=num_samples)

@@ -7,11 +7,9 @@ from typing import Optional
 import torch
 from allennlp.common import Lazy, Registrable
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.modules.token_embedders.embedding import EmbeddingsTextFile
-from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.metrics import Average
 
 from elmo_components import checkpoints
@@ -19,9 +17,10 @@ from elmo_components.characters import CharacterMapper
 from elmo_components.config import ElmoConfig
 from elmo_components.modules.char_cnn import CharCnn
 from elmo_components.pretraining.teachers import Distillation, WordDistillation
+from elmo_components.registered.models.processes import per_process
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 
-__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "WordTeacher", "per_process"]
+__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "WordTeacher"]
 
 NO_WEIGHTS = (
     "The teacher has no pretrained_file; AllenNLP drops it when it loads an archive. To continue "
@@ -283,9 +282,3 @@ class WordTeacher(Registrable):
 
 
 WordTeacher.register("word_vectors")(WordTeacher)
-
-
-def per_process(count: torch.Tensor) -> torch.Tensor:
-    """Returns the mean of a count over processes, at least 1 over their number."""
-    processes = torch.distributed.get_world_size() if is_distributed() else 1
-    return dist_reduce_sum(count).clamp(min=1).to(count.device) / processes

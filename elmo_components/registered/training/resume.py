@@ -1,19 +1,18 @@
 """A callback that resumes a killed training exactly."""
 
 import os
-import random
-from collections.abc import Iterator
-from itertools import count, repeat
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
-import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import dump_metrics
-from allennlp.data import DataLoader, TensorDict
+from allennlp.data import TensorDict
 from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.callbacks import ConfidenceChecksCallback, TrainerCallback
 from allennlp.training.gradient_descent_trainer import GradientDescentTrainer
 
+from elmo_components.registered.training.checkpointer import WholeCheckpointer
+from elmo_components.registered.training.resumable_loader import ResumableLoader
 from elmo_components.registered.training.state import (
     metric_states,
     random_states,
@@ -39,9 +38,10 @@ class ElmoResume(TrainerCallback):
 
     Requirements:
 
-    * the data loader "multiprocess", AllenNLP's default, with at most one worker: several workers'
-      batches come in no fixed order;
-    * one process: a checkpoint holds the callbacks of the first process only;
+    * the data loader "multiprocess", AllenNLP's default, or "elmo_global_batches", with at most one
+      worker: several workers' batches come in no fixed order;
+    * in distributed training the checkpointer "elmo_checkpointer", which saves the states of all
+      processes. AllenNLP refuses to recover with another number of processes;
     * a reader whose passes are all the same, or one that counts them in an attribute `epoch`, as
       `elmo_corpus` does;
     * a model whose state between batches is in its `state_dict` and its `Metric`s. A model with
@@ -57,7 +57,7 @@ class ElmoResume(TrainerCallback):
     # Raises
 
     `ConfigurationError`, when training starts, for another data loader, several workers, or
-    distributed training.
+    another checkpointer in distributed training.
     """
 
     def __init__(self, serialization_dir: str) -> None:
@@ -73,9 +73,11 @@ class ElmoResume(TrainerCallback):
     ) -> None:
         """Replaces the trainer's data loader with one that can save its position."""
         super().on_start(trainer, is_primary, **kwargs)
-        if trainer._distributed:
+        checkpointer = trainer._checkpointer
+        if trainer._distributed and not isinstance(checkpointer, (WholeCheckpointer, type(None))):
             raise ConfigurationError(
-                "elmo_resume does not support distributed training. Remove it from the callbacks"
+                "elmo_resume needs the checkpointer elmo_checkpointer in distributed training; "
+                f"found {type(checkpointer).__name__}"
             )
         if not isinstance(trainer.data_loader, MultiProcessDataLoader):
             raise ConfigurationError(
@@ -88,7 +90,7 @@ class ElmoResume(TrainerCallback):
             raise ConfigurationError(
                 f"elmo_resume needs at most one data-loader worker; found num_workers {num_workers}"
             )
-        self._loader = _ResumableLoader(loader, trainer.cuda_device)
+        self._loader = ResumableLoader(loader, trainer.cuda_device)
         trainer.data_loader = self._loader
         if self._checkpoint is not None:
             _remove_confidence_checks(trainer)
@@ -128,9 +130,11 @@ class ElmoResume(TrainerCallback):
     ) -> None:
         """Corrects the loss of the epoch in which the training resumed, in its file too."""
         if epoch == self._resumed_epoch:
-            metrics["training_loss"] = self._loss / trainer._batches_in_epoch_completed
-            path = os.path.join(self.serialization_dir, f"metrics_epoch_{epoch}.json")
-            dump_metrics(path, metrics)
+            batches = trainer._batches_in_epoch_completed * trainer._world_size
+            metrics["training_loss"] = dist_reduce_sum(self._loss) / batches
+            if is_primary:
+                path = os.path.join(self.serialization_dir, f"metrics_epoch_{epoch}.json")
+                dump_metrics(path, metrics)
 
     def on_end(
         self,
@@ -176,109 +180,6 @@ class ElmoResume(TrainerCallback):
         if trainer._scaler is not None:
             trainer._scaler.load_state_dict(checkpoint["scaler"])
         set_random_states(checkpoint["random"])
-
-
-class _ResumableLoader(DataLoader):
-    """
-    A loader's batches in the trainer's epochs, from a position that can be saved and restored.
-
-    A loader makes one pass after another over the data. Without `batches_per_epoch` an epoch is a
-    pass; with it, an epoch begins where the last one ended.
-
-    # Parameters
-
-    loader : `MultiProcessDataLoader`
-        The configured loader.
-    device : `torch.device`
-        The device on which the model is trained.
-    """
-
-    def __init__(self, loader: Any, device: torch.device) -> None:
-        self.loader = loader
-        self._device = device
-        # the current pass, its start, and the number of batches taken from it
-        self._pass: Optional[Iterator[TensorDict]] = None
-        self._start: dict[str, Any] = {}
-        self._taken = 0
-        # the number of batches in this epoch so far
-        self._given = 0
-        self._finished_epochs = 0
-        self._destination: Optional[dict[str, Any]] = None
-        self._on_arrival: Callable[[], None] = lambda: None
-
-    def __len__(self) -> int:
-        # some samplers draw random numbers to count batches
-        state = random.getstate()
-        try:
-            return len(self.loader)
-        finally:
-            random.setstate(state)
-
-    def __iter__(self) -> Iterator[TensorDict]:
-        if self._finished_epochs > 0:
-            self._finished_epochs -= 1
-            return
-        if self._destination is not None:
-            self._given = self._destination["given"]
-            # stand for the trained batches, which the trainer skips
-            yield from repeat({}, self._given)
-            self._reach(self._destination)
-            self._destination = None
-        number = self.loader.batches_per_epoch
-        for _ in count() if number is None else range(number - self._given):
-            batch = self._next()
-            if batch is None and number is None:
-                break
-            batch = batch or self._next()
-            if batch is None:
-                raise ConfigurationError(f"There is no batch in {self.loader.data_path!r}")
-            self._given += 1
-            yield batch
-        self._given = 0
-
-    def place(self) -> dict[str, Any]:
-        """Returns the position of the next batch, in plain values and tensors."""
-        if self._pass is None:
-            return {**self._here(), "taken": 0, "given": self._given}
-        return {**self._start, "taken": self._taken, "given": self._given}
-
-    def go_to(
-        self, place: dict[str, Any], *, finished_epochs: int, on_arrival: Callable[[], None]
-    ) -> None:
-        """
-        Makes the next `finished_epochs` epochs empty and starts the one after them at `place`,
-        where it calls `on_arrival` before the next batch is made.
-        """
-        self._destination = place
-        self._finished_epochs = finished_epochs
-        self._on_arrival = on_arrival
-
-    def _reach(self, place: dict[str, Any]) -> None:
-        if place["epoch"] is not None:
-            self.loader.reader.epoch = place["epoch"]
-        set_random_states(place["random"])
-        for number in range(place["taken"]):
-            if self._next() is None:
-                raise ConfigurationError(
-                    f"The data at {self.loader.data_path!r} changed since the training began: "
-                    f"{place['taken']} batches were trained; found {number}"
-                )
-        self._on_arrival()
-
-    def _next(self) -> Optional[TensorDict]:
-        """Returns the next batch of the pass; `None` at its end, before a new one begins."""
-        if self._pass is None:
-            self._start, self._taken = self._here(), 0
-            self._pass = self.loader._iter_batches()
-        batch = next(self._pass, None)
-        if batch is None:
-            self._pass = None
-        self._taken += 1
-        return batch
-
-    def _here(self) -> dict[str, Any]:
-        epoch = getattr(self.loader.reader, "epoch", None)
-        return {"epoch": epoch, "random": random_states(self._device)}
 
 
 def _remove_confidence_checks(trainer: GradientDescentTrainer) -> None:

@@ -13,6 +13,7 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token, Vocabulary
 from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data.dataset_readers.dataset_reader import DistributedInfo
 
 from elmo_components.characters import CharacterMapper
 from elmo_components.registered.dataset_readers.corpus import CorpusReader
@@ -270,6 +271,27 @@ def test_streams_of_shuffled_epochs_hold_every_sentence_once(corpus: str) -> Non
         assert sorted(targets) == sorted(chain(["</S>"] * 60, *SENTENCES))
         orders.append(targets)
     assert orders[0] != orders[1]
+
+
+def test_processes_share_the_streams_of_one(corpus: str) -> None:
+    settings = {"packing": "streams", "unroll_steps": 20, "shuffle_seed": 1}
+
+    def rows(reader: CorpusReader, rank: int, world: int, epoch: int) -> list[Any]:
+        reader._set_distributed_info(DistributedInfo(world_size=world, global_rank=rank))
+        reader.epoch = epoch
+        return [
+            (texts(instance), bool(instance["continues"].tensor))
+            for instance in reader.read(corpus)
+        ]
+
+    for epoch in range(2):
+        whole = rows(make(num_streams=6, **settings), 0, 1, epoch)
+        parts = [rows(make(num_streams=2, **settings), rank, 3, epoch) for rank in range(3)]
+        # as many batches in each process, the last ones of which are shorter or empty
+        assert [len(part) for part in parts] == [len(whole) // 3] * 3
+        for number in range(0, len(parts[0]), 2):
+            batch = [row for part in parts for row in part[number : number + 2]]
+            assert batch == whole[3 * number : 3 * number + 6]
 
 
 def test_streams_refuse_several_workers(corpus: str, vocab: Vocabulary) -> None:

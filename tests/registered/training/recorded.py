@@ -5,21 +5,26 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Optional
 from unittest import mock
 
 import torch
+from allennlp.commands import train as train_command
 from allennlp.commands.train import train_model
 from allennlp.common import Params
+from allennlp.common.util import find_open_port
 from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.gradient_descent_trainer import GradientDescentTrainer
+from torch.multiprocessing import start_processes
 
 import elmo_components.registered  # noqa: F401
 from elmo_components.pretraining import corpus
 
 # Fork, for this process has imported all, which takes most of the time of a tiny training.
 FORK = multiprocessing.get_context("fork")
+FORKED = partial(start_processes, start_method="fork")
 ARCHITECTURE = {
     "char_cnn": {
         "embedding": {"dim": 4},
@@ -43,6 +48,8 @@ WORDS = [f"{letter}{number}" for letter in "abcdefgh" for number in range(12)]
 
 # The epoch and batch after which the recorder kills its process; (epoch, None) is an epoch's end.
 kill_after: Optional[tuple[int, Optional[int]]] = None
+# The rank of the process that is killed.
+kill_rank = 0
 
 
 @TrainerCallback.register("record")
@@ -79,17 +86,21 @@ class Recorder(TrainerCallback):
             hooks=sum(len(module._forward_hooks) for module in trainer.model.modules()),
             words=words,
         )
-        if kill_after == (epoch, batch):
+        if kill_after == (epoch, batch) and kill_rank == _rank():
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_epoch(self, trainer: GradientDescentTrainer, *args: Any, **kwargs: Any) -> None:
-        if kill_after == (kwargs["epoch"], None):
+        if kill_after == (kwargs["epoch"], None) and kill_rank == _rank():
             os.kill(os.getpid(), signal.SIGKILL)
 
     def write(self, **values: Any) -> None:
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        with open(Path(self.serialization_dir) / f"record{rank}", "a", encoding="utf-8") as file:
+        path = Path(self.serialization_dir) / f"record{_rank()}"
+        with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def sentences(seed: int, number: int) -> list[str]:
@@ -185,6 +196,56 @@ def run(
     process.start()
     process.join()
     assert process.exitcode == (0 if kill is None else -signal.SIGKILL)
+
+
+def run_nodes(
+    settings: dict[str, Any],
+    folders: Sequence[Path],
+    *,
+    processes: int = 1,
+    kill: Optional[tuple[int, Optional[int]]] = None,
+    rank: int = 0,
+    recover: bool = False,
+    seconds: float = 120.0,
+) -> list[int]:
+    """
+    Trains on several nodes, each a new process with a folder and processes of its own; one of all
+    is killed after the epoch and batch `kill`. Returns the nodes' exit codes. All must end in time.
+    """
+    settings = {**settings, "distributed": _nodes(len(folders), processes)}
+
+    def work(node: int) -> None:
+        global kill_after, kill_rank
+        kill_after, kill_rank = kill, rank
+        torch.set_num_threads(1)
+        with mock.patch.object(train_command.mp, "spawn", FORKED):
+            train(settings, folders[node], recover=recover, node_rank=node)
+
+    nodes = [FORK.Process(target=work, args=(node,)) for node in range(len(folders))]
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.join(seconds)
+    late = [node for node in nodes if node.is_alive()]
+    for node in late:
+        node.kill()
+    assert not late, "a node did not end"
+    return [node.exitcode or 0 for node in nodes]
+
+
+def _nodes(number: int, processes: int) -> dict[str, Any]:
+    return {
+        "cuda_devices": [-1] * processes,
+        "num_nodes": number,
+        "primary_address": "127.0.0.1",
+        "primary_port": _port(),
+    }
+
+
+@lru_cache(maxsize=1)
+def _port() -> int:
+    # always the same, since a resumed training must have the same configuration
+    return find_open_port()
 
 
 def records(folder: Path, rank: int = 0) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import pytest
 from allennlp.common.checks import ConfigurationError
+from allennlp.training.checkpointer import Checkpointer
 
 from elmo_components.registered.training.resume import ElmoResume
 from tests.conftest import ROOT
@@ -182,9 +183,10 @@ def test_streams_continue_after_a_validation(data: Path) -> None:
     assert len(losses[0]) == 10 and losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
-def test_several_workers_and_distributed_training_are_refused(data: Path) -> None:
+def test_several_workers_and_another_checkpointer_are_refused(data: Path) -> None:
     settings = configuration(data, data_loader={"num_workers": 2})
     with pytest.raises(ConfigurationError, match="at most one data-loader worker"):
         train(settings, data / "run")
-    with pytest.raises(ConfigurationError, match="does not support distributed training"):
-        ElmoResume(str(data)).on_start(SimpleNamespace(_distributed=True))  # type: ignore[arg-type]
+    trainer: Any = SimpleNamespace(_distributed=True, _checkpointer=Checkpointer(data))
+    with pytest.raises(ConfigurationError, match="needs the checkpointer elmo_checkpointer"):
+        ElmoResume(str(data)).on_start(trainer)
