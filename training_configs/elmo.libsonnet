@@ -67,6 +67,7 @@ local published(cell_size, hidden_size, num_highway_layers) = {
         n_highway: 1,
       },
     },
+    german: self.english,
     small: published(1024, 128, 1),
     medium: published(2048, 256, 1),
     original: published(4096, 512, 2),

@@ -40,9 +40,12 @@ def _config(
     )
 
 
-# Names are those of `Elmo.from_pretrained`.
+SHIPPED = _config(512, 256, 1, (*PUBLISHED_FILTERS[:5], (6, 256)))
+
+# Names are those of `Elmo.from_pretrained`. "chinese" has an alphabet, which is in its file alone.
 ARCHITECTURES = {
-    "english": _config(512, 256, 1, (*PUBLISHED_FILTERS[:5], (6, 256))),
+    "english": SHIPPED,
+    "german": SHIPPED,
     "small": _config(1024, 128, 1),
     "medium": _config(2048, 256, 1),
     "original": _config(4096, 512, 2),

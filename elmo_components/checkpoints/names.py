@@ -13,10 +13,11 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["ENGLISH", "PUBLISHED", "SHIPPED", "Published", "resolve"]
 
-# weights/README.md is its card
+# what commands take unless told otherwise
 ENGLISH = "english"
-# those in the package
-SHIPPED = {ENGLISH: Path(__file__).parent.parent / "weights" / "english.safetensors"}
+WEIGHTS = Path(__file__).parent.parent / "weights"
+# those in the package; weights/README.md has their cards
+SHIPPED = {name: WEIGHTS / f"{name}.safetensors" for name in (ENGLISH, "german", "chinese")}
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
 

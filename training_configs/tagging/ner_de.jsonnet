@@ -4,8 +4,8 @@
 // Faruqui and Padó 2010; fixtures/data/ner_de unless `data` says otherwise. Tags are IOB1: B- begins
 // an entity only where one of its type ends.
 //
-// No German model comes with the package, so a small one is trained with the task. One that
-// training_configs/language_model makes of German text is better: set `architecture` and
+// The included German model has read debates of a parliament. One of your own, which
+// training_configs/language_model makes of text such as yours, takes its place by `architecture` and
 // `pretrained_file`.
 //
 //   allennlp train training_configs/tagging/ner_de.jsonnet -s output/ner_de --include-package elmo_components
@@ -21,8 +21,8 @@ local elmo = import '../elmo.libsonnet';
     development: elmo.fixtures + '/data/ner_de/dev.tsv',
     test: elmo.fixtures + '/data/ner_de/test.tsv',
   },
-  architecture:: elmo.architectures.tiny,
-  pretrained_file:: null,
+  architecture:: elmo.architectures.german,
+  pretrained_file:: 'german',
 
   dataset_reader: {
     type: 'elmo_columns',

@@ -4,9 +4,9 @@
 // `生1`, and its IOB2 tag, as in the Weibo corpus of Peng and Dredze 2015; fixtures/data/ner_zh unless
 // `data` says otherwise. The places are taken off.
 //
-// No Chinese model comes with the package, so a small one is trained with the task, which spells each
-// character in UTF-8's bytes. One that training_configs/language_model makes of Chinese text, such as
-// letters.jsonnet with an alphabet, is better: set `architecture` and `pretrained_file`.
+// The included Chinese model reads simplified characters. One of your own, which
+// training_configs/language_model makes of text such as yours, takes its place by `architecture` and
+// `pretrained_file`.
 //
 //   allennlp train training_configs/tagging/ner_zh.jsonnet -s output/ner_zh --include-package elmo_components
 //
@@ -21,8 +21,8 @@ local elmo = import '../elmo.libsonnet';
     development: elmo.fixtures + '/data/ner_zh/dev.conll',
     test: elmo.fixtures + '/data/ner_zh/test.conll',
   },
-  architecture:: elmo.architectures.tiny,
-  pretrained_file:: null,
+  architecture:: import '../chinese_architecture.libsonnet',
+  pretrained_file:: 'chinese',
 
   dataset_reader: {
     type: 'elmo_columns',

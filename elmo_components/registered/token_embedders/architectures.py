@@ -10,6 +10,7 @@ from allennlp.data import Vocabulary
 from elmo_components import checkpoints
 from elmo_components.checkpoints import CheckpointError
 from elmo_components.checkpoints.architectures import ARCHITECTURES, NAMESPACE
+from elmo_components.checkpoints.names import SHIPPED
 from elmo_components.config import ElmoConfig
 
 __all__ = ["read_architecture"]
@@ -24,7 +25,7 @@ def read_architecture(
     # Parameters
 
     architecture : `Union[str, Mapping[str, Any]]`
-        A name in `ARCHITECTURES`, the path of a published `options.json`, or its contents.
+        The name of a known model, the path of a published `options.json`, or its contents.
     vocab : `Optional[Vocabulary]`
         Stores the numbers of a file, so that the archive of a model does not need the file.
 
@@ -50,11 +51,16 @@ def _from_file(path: str, vocab: Optional[Vocabulary]) -> Mapping[str, Any]:
                 if stored["path"] == path:
                     return stored["options"]
     try:
-        options = checkpoints.read_options(path).to_options()
+        # the alphabet of "chinese" is in the checkpoint alone
+        config = (
+            checkpoints.load(path).config if path in SHIPPED else checkpoints.read_options(path)
+        )
+        options = config.to_options()
     except (FileNotFoundError, CheckpointError) as error:
+        names = ", ".join(dict.fromkeys([*SHIPPED, *ARCHITECTURES]))
         raise ConfigurationError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}, a file of options, or their "
-            f"numbers; found {path!r}: {error}"
+            f"architecture must be one of {names}, a file of options, or their numbers; found "
+            f"{path!r}: {error}"
         ) from error
     if vocab is not None:
         vocab.add_token_to_namespace(json.dumps({"path": path, "options": options}), NAMESPACE)

@@ -10,11 +10,12 @@ import pytest
 from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
 from allennlp.models import load_archive
 from allennlp.modules import TokenEmbedder
 
 from elmo_components import checkpoints
-from elmo_components.checkpoints.architectures import ARCHITECTURES
+from elmo_components.checkpoints.architectures import ARCHITECTURES, NAMESPACE
 from elmo_components.config import ElmoConfig
 from elmo_components.elmo import Elmo
 from tests.conftest import ROOT
@@ -24,9 +25,10 @@ def test_names_have_the_numbers_of_the_shared_configurations_and_of_the_shipped_
     library = ROOT / "training_configs" / "elmo.libsonnet"
     snippet = f"(import '{library}').architectures"
     architectures = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
-    for name in ("english", "small", "medium", "original"):
+    for name in ("english", "german", "small", "medium", "original"):
         assert ARCHITECTURES[name] == ElmoConfig.from_options(architectures[name])
-    assert ARCHITECTURES["english"] == checkpoints.load("english").config
+    for name in ("english", "german"):
+        assert ARCHITECTURES[name] == checkpoints.load(name).config
     for name in ("original-5.5b", "pubmed", "portuguese"):
         assert ARCHITECTURES[name] == ARCHITECTURES["original"]
 
@@ -34,8 +36,17 @@ def test_names_have_the_numbers_of_the_shared_configurations_and_of_the_shipped_
 def test_an_embedder_takes_a_name_or_says_which_there_are() -> None:
     params = {"type": "elmo", "architecture": "english", "requires_grad": True}
     assert TokenEmbedder.from_params(Params(dict(params))).get_output_dim() == 512
-    with pytest.raises(ConfigurationError, match=r"must be one of english, .* found 'englsh'"):
+    with pytest.raises(ConfigurationError, match=r"one of english, german, .* found 'englsh'"):
         TokenEmbedder.from_params(Params({**params, "architecture": "englsh"}))
+
+
+def test_a_name_stands_for_an_architecture_with_an_alphabet_too() -> None:
+    params = {"type": "elmo", "architecture": "chinese", "pretrained_file": "chinese"}
+    vocab = Vocabulary()
+    embedder = TokenEmbedder.from_params(Params(params), vocab=vocab)
+    assert embedder.get_output_dim() == 512
+    *_, stored = vocab.get_token_to_index_vocabulary(NAMESPACE)
+    assert ElmoConfig.from_options(json.loads(stored)["options"]).char_cnn.alphabet[0] == "，"
 
 
 def config(architecture: object, data: Path) -> dict[str, Any]:
