@@ -123,7 +123,7 @@ lock:  ## Write requirements.txt and constraints/upstream.txt anew
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python $(PIP) install uv
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.10 --extra allennlp \
-		--extra dev --extra hub --extra parquet --extra plot --extra translation \
+		--extra dev --extra hub --extra parquet --extra plot --extra ray --extra translation \
 		--output-file requirements.txt setup.cfg
 	sed -i.bak -E '/^(cuda|nvidia|triton)/d' requirements.txt && rm requirements.txt.bak
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.9 --no-config \

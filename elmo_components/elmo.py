@@ -162,9 +162,10 @@ class Elmo(nn.Module):
         path : `Union[str, os.PathLike]`
             A .safetensors file of this package, an HDF5 file of weights, a folder with options and
             weights, or an AllenNLP archive; an `https://` address of one of these; or a name:
-            "english", which comes with the package, or AllenNLP's "small", "medium", "original",
-            "original-5.5b", "pubmed" or "portuguese", which are downloaded once; or a repository on
-            the Hugging Face Hub, "organisation/name" or "hf://organisation/name".
+            "english", "german" or "chinese", which come with the package, or AllenNLP's "small",
+            "medium", "original", "original-5.5b", "pubmed" or "portuguese", which are downloaded
+            once; or a repository on the Hugging Face Hub, "organisation/name" or
+            "hf://organisation/name".
         options : `Union[Mapping, str, os.PathLike, None]`
             The contents, or the path, of the `options.json` of HDF5 weights or of an archive
             without it; `None` if it is next to them.

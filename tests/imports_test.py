@@ -19,9 +19,9 @@ LEVELS = [
     {"modules"},
     {"pretraining"},
     {"embedding"},
-    {"elmo", "inspection"},
+    {"corpora", "elmo", "inspection"},
     {"integrations"},
-    {"demo"},
+    {"demo", "ray"},
     {"commands"},
     # allennlp may be imported from here on only
     {"registered"},
@@ -39,7 +39,17 @@ ONLY_IN = {
     "huggingface_hub": {"integrations.hub"},
     "h5py": {"checkpoints.bilm_tf.format", "checkpoints.untrusted.hdf5", "embedding.writers"},
     "matplotlib": {"inspection.pictures"},
-    "pyarrow": {"embedding.readers", "embedding.writers"},
+    "fsspec": {"corpora.places"},
+    "pyarrow": {
+        "corpora.partition_job",
+        "corpora.places",
+        "embedding.records",
+        "embedding.tables",
+        "integrations.ray_data.batch_embedder",
+        "integrations.ray_data.engine",
+        "registered.tagged_corpus",
+    },
+    "ray": {"integrations.ray_data.engine", "integrations.ray_data.session"},
     "sacrebleu": {"registered.translation.bleu"},
     "safetensors": {"checkpoints.native", "caching.word_cache"},
     "sklearn": {"demo.uses", "inspection.word_uses"},
@@ -131,7 +141,7 @@ before = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(
 handlers = list(logging.getLogger().handlers)
 import elmo_components
 elmo_components.Elmo
-slow = {{"h5py", "matplotlib", "pyarrow", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
+slow = {{"h5py", "matplotlib", "pyarrow", "ray", "sklearn", "spacy", "allennlp"}} & set(sys.modules)
 assert not slow, f"import elmo_components imports {{slow}}"
 after = torch.get_num_threads(), torch.initial_seed(), torch.get_default_dtype(), random.getstate()
 assert before == after and handlers == logging.getLogger().handlers
@@ -140,3 +150,9 @@ assert elmo.embed([["It", "works"]])[0].shape == (3, 2, 16)
 assert not any(name.startswith("elmo_components.registered") for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+def test_no_package_has_the_name_of_a_library() -> None:
+    # AllenNLP's --include-package would import that library, with all packages in it
+    names = {path.parent.name for path in PACKAGE.rglob("__init__.py")}
+    assert names & set(ONLY_IN) == {"spacy"}

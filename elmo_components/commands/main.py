@@ -23,6 +23,7 @@ COMMANDS = {
     "convert": "convert",
     "export": "convert",
     "vocabulary": "vocabulary",
+    "predict": "predict",
     "configs": "configs",
     "demo": "demo",
 }

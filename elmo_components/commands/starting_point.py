@@ -84,12 +84,12 @@ def _data_paths(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _imported(path: Path) -> Iterator[Path]:
-    """Yields a Jsonnet file and, nearest first, the Jsonnet files that it imports."""
+    """Yields a Jsonnet file and, nearest first, what it imports, apart from data."""
     found = [path]
     for file in found:
         for _, name in IMPORT.findall(_code(file.read_text(encoding="utf-8"))):
             imported = (file.parent / name).resolve()
-            if imported.suffix in (".jsonnet", ".libsonnet") and imported not in found:
+            if examples_folder().resolve() / DATA not in imported.parents and imported not in found:
                 found.append(imported)
     yield from found
 

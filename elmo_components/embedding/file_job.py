@@ -16,13 +16,12 @@ from typing import Callable, NamedTuple, Protocol
 
 import numpy
 
-from elmo_components.characters import CharacterMapper
 from elmo_components.config import ElmoConfig
-from elmo_components.embedding.batches import MARKS, embed_sentences
 from elmo_components.embedding.intake import Intake, OtherInput
-from elmo_components.embedding.partial_file import MAX_BYTES, PartialFile, Progress, open_partial
-from elmo_components.embedding.readers import Sentence, SentenceFile
+from elmo_components.embedding.partial_file import PartialFile, Progress, open_partial
+from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.settings import EmbedSettings, agrees, recorded
+from elmo_components.embedding.windows import embed_window, windows_of
 from elmo_components.embedding.writers import Entry, format_of, write_vectors
 from elmo_components.modules.bilm import BiLm
 
@@ -127,58 +126,17 @@ def _embed(
 ) -> None:
     """Embeds the remaining records into the partial file."""
     bilm.char_cnn.clear_cache()
+    has_text = settings.keep_sentences or settings.sentence_keys
     number = partial.progress.records
-    window: list[tuple[int, Sentence]] = []
-    steps = windows = 0
-
-    def commit(at_end: bool) -> None:
-        partial.commit(Progress(number, intake.digest, at_end, False, intake.failures))
-
-    for record in records:
-        sentence = intake.take(number, record)
-        number += 1
-        if sentence is None:
-            continue
-        window.append((number - 1, sentence))
-        steps += len(sentence.tokens) + MARKS
-        if steps < settings.window:
-            continue
-        _write(bilm, window, intake, partial, settings)
-        window, steps, windows = [], 0, windows + 1
-        if windows % settings.windows_a_part == 0:
-            commit(at_end=False)
+    for window in windows_of(records, intake, settings, number=number):
+        for entry in embed_window(bilm, window, intake, settings):
+            partial.append(entry.line, entry.text if has_text else None, entry.vectors)
+        number = window.records
+        if window.ends_part:
+            partial.commit(Progress(number, intake.digest, False, False, intake.failures))
             bilm.char_cnn.clear_cache()
         advance(number)
-    _write(bilm, window, intake, partial, settings)
-    commit(at_end=True)
-    advance(number)
-
-
-def _write(
-    bilm: BiLm,
-    window: list[tuple[int, Sentence]],
-    intake: Intake,
-    partial: PartialFile,
-    settings: EmbedSettings,
-) -> None:
-    """Embeds the sentences of a window and appends their vectors to the partial file."""
-    embedded = embed_sentences(
-        bilm,
-        CharacterMapper.of(bilm.config.char_cnn),
-        [sentence.tokens for _, sentence in window],
-        layers=settings.choice.embedded,
-        batch_size=settings.batch_size,
-    )
-    has_text = settings.keep_sentences or settings.sentence_keys
-    for (number, sentence), vectors in zip(window, embedded):
-        try:
-            chosen = settings.choice.choose(vectors)
-            if chosen.nbytes > MAX_BYTES:
-                raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
-        except ValueError as error:
-            intake.refuse(number, str(error))
-            continue
-        partial.append(number, sentence.text if has_text else None, chosen)
+    partial.commit(Progress(number, intake.digest, True, False, intake.failures))
 
 
 def _pack(

@@ -5,20 +5,29 @@ A record is the bytes of one sentence. It is parsed after it is read, so that a 
 does not stop the reading.
 """
 
-import gzip
 import json
-import lzma
 import sys
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Optional
+from typing import IO, NamedTuple, Optional
 
 from elmo_components.alphabet import shown
+from elmo_components.embedding.records import FIELDS, chosen_field, lines_of, rows_of, table_of
 from elmo_components.pretraining.corpus import open_shard
+from elmo_components.pretraining.tokenization import WHITE_SPACE, Split, split_of
 
-__all__ = ["FORMATS", "PIPE", "Sentence", "SentenceFile"]
+__all__ = [
+    "COMPRESSED",
+    "FIELDS",
+    "FORMATS",
+    "PARQUET",
+    "PIPE",
+    "Sentence",
+    "SentenceFile",
+    "sentence_of",
+]
 
 PIPE = Path("-")
 
@@ -26,15 +35,6 @@ TEXT, JSONL, PARQUET = "text", "jsonl", "parquet"
 FORMATS = (TEXT, JSONL, PARQUET)
 SUFFIXES = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET, ".pq": PARQUET}
 COMPRESSED = (".gz", ".xz")
-
-# The keys or columns of sentences, in order of preference.
-FIELDS = ("tokens", "sentence", "text")
-
-# Arrow's names of its text types.
-STRINGS = ("string", "large_string", "string_view")
-
-# The number of rows of a table that are read at once.
-ROWS = 256
 
 
 class Sentence(NamedTuple):
@@ -60,6 +60,8 @@ class SentenceFile:
         The key of JSON objects, or the column of a table, with a list of tokens or a string, which
         is split at white space; `None` for the first that exists of "tokens", "sentence" and
         "text". A JSON line may also be the list or the string itself.
+    tokenizer : `str`
+        What splits strings into tokens, by default white space; see `tokenization.split_of`.
 
     # Raises
 
@@ -69,6 +71,7 @@ class SentenceFile:
     path: Path
     format: Optional[str] = None
     field: Optional[str] = None
+    tokenizer: str = WHITE_SPACE
 
     def __post_init__(self) -> None:
         if self.format not in (None, *FORMATS):
@@ -109,7 +112,7 @@ class SentenceFile:
         if not self.path.is_file():
             return None
         if self.kind == PARQUET:
-            return self._table().metadata.num_rows
+            return table_of(self.path, str(self.path)).metadata.num_rows
         return sum(1 for _ in self.records())
 
     def parse(self, record: bytes) -> Sentence:
@@ -121,7 +124,7 @@ class SentenceFile:
         `ValueError` for a malformed record.
         """
         if self.kind == TEXT:
-            return _sentence(_decoded(record))
+            return sentence_of(_decoded(record), self._split)
         try:
             value = json.loads(_decoded(record) if record.strip() else '""')
         except RecursionError as error:
@@ -129,88 +132,37 @@ class SentenceFile:
         except json.JSONDecodeError as error:
             raise ValueError(f"must be JSON: {error}") from error
         if isinstance(value, dict):
-            name = _chosen(self.field, value)
+            name = chosen_field(self.field, value)
             if name is None:
                 raise ValueError(
                     f"must have the key {self.field or ' or '.join(FIELDS)}; found "
                     f"{shown(', '.join(value))}"
                 )
             value = value[name]
-        return _sentence(value)
+        return sentence_of(value, self._split)
+
+    @cached_property
+    def _split(self) -> Split:
+        return split_of(self.tokenizer)
 
     def _lines(self) -> Iterator[bytes]:
-        number = 0
-        try:
-            with _opened(self.path) as file:
-                # bytes, in which only \n ends a line, not U+0085 or U+2028
-                for line in file:
-                    # without a byte order mark
-                    yield line if number else line[3:] if line[:3] == b"\xef\xbb\xbf" else line
-                    number += 1
-        except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-            raise ValueError(
-                f"{self.path}, after line {number}: the compressed file is damaged; {error}"
-            ) from error
+        with _opened(self.path) as file:
+            yield from lines_of(file, str(self.path))
 
     def _rows(self) -> Iterator[bytes]:
-        table = self._table()
-        from pyarrow import ArrowException
-
-        schema = table.schema_arrow
-        name = _chosen(self.field, schema.names)
-        if name is None or not _is_text(schema.field(name).type):
-            raise ValueError(
-                f"{self.path} must have the column {self.field or ' or '.join(FIELDS)}, of strings "
-                f"or lists of strings; found "
-                f"{', '.join(f'{field.name}: {field.type}' for field in schema)}"
-            )
-        try:
-            for batch in table.iter_batches(batch_size=ROWS, columns=[name]):
-                for value in batch.column(0).to_pylist():
-                    yield json.dumps(value).encode()
-        except (ArrowException, OSError) as error:
-            raise ValueError(f"{self.path}: the table is damaged; {error}") from error
-
-    def _table(self) -> Any:
-        try:
-            from pyarrow import ArrowException
-            from pyarrow.parquet import ParquetFile
-        except ImportError as error:
-            raise ValueError(
-                "Parquet needs pyarrow: pip install 'elmo_components[parquet]'"
-            ) from error
-        try:
-            return ParquetFile(self.path)
-        except (ArrowException, OSError) as error:
-            raise ValueError(f"{self.path} must be a Parquet file: {error}") from error
+        yield from rows_of(table_of(self.path, str(self.path)), self.field, str(self.path))
 
 
-def _is_text(kind: Any) -> bool:
-    """Returns whether a column's type is string or list of strings, in any layout."""
-    while str(kind) not in STRINGS and hasattr(kind, "value_type"):
-        kind = kind.value_type
-    return str(kind) in STRINGS
+def sentence_of(value: object, split: Split) -> Sentence:
+    """
+    Returns the sentence of a string, which `split` splits, or of a list of tokens.
 
+    # Raises
 
-def _opened(path: Path) -> IO[bytes]:
-    # a second file object, so that closing it leaves standard input open
-    return open(sys.stdin.fileno(), "rb", closefd=False) if path == PIPE else open_shard(path)
-
-
-def _decoded(record: bytes) -> str:
-    try:
-        return record.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"must be UTF-8: {error}") from error
-
-
-def _chosen(field: Optional[str], names: Any) -> Optional[str]:
-    return next((name for name in ((field,) if field else FIELDS) if name in names), None)
-
-
-def _sentence(value: object) -> Sentence:
+    `ValueError` for another value, and for text that UTF-8 cannot encode.
+    """
     if isinstance(value, str):
-        found = Sentence(value.strip(), value.split())
+        found = Sentence(value.strip(), split(value))
     elif isinstance(value, list):
         wrong = [token for token in value if not isinstance(token, str)]
         if wrong:
@@ -224,3 +176,15 @@ def _sentence(value: object) -> Sentence:
     except UnicodeEncodeError as error:
         raise ValueError(f"must be text that UTF-8 can encode: {error}") from error
     return found
+
+
+def _opened(path: Path) -> IO[bytes]:
+    # a second file object, so that closing it leaves standard input open
+    return open(sys.stdin.fileno(), "rb", closefd=False) if path == PIPE else open_shard(path)
+
+
+def _decoded(record: bytes) -> str:
+    try:
+        return record.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"must be UTF-8: {error}") from error

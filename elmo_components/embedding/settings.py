@@ -15,8 +15,9 @@ from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.writers import format_of
 from elmo_components.modules.bilm import BiLm
+from elmo_components.pretraining.tokenization import WHITE_SPACE
 
-__all__ = ["DUPLICATES", "EMPTY_LINES", "EmbedSettings", "agrees", "recorded"]
+__all__ = ["DUPLICATES", "EMPTY_LINES", "EmbedSettings", "agrees", "model_fingerprint", "recorded"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +89,9 @@ def recorded(
     bilm: BiLm, source: SentenceFile, destination: Path, settings: EmbedSettings
 ) -> dict[str, Any]:
     """Returns all that changes the output, except for the sentences; see `agrees`."""
-    model = hashlib.sha256(json.dumps(bilm.config.to_options()).encode())
-    model.update(digest(list(bilm.state_dict().values())).encode())
     found = {
         "version": VERSION,
-        "model": model.hexdigest(),
+        "model": model_fingerprint(bilm),
         "device": next(bilm.parameters()).device.type,
         "precision": bilm.lstm.precision,
         "input_format": source.kind,
@@ -102,7 +101,16 @@ def recorded(
         "output_format": settings.output_format or format_of(destination),
         "rounding": [torch.__version__, torch.get_num_threads()],
     }
+    if source.tokenizer != WHITE_SPACE:
+        found["tokenizer"] = source.tokenizer
     return {name: value for name, value in found.items() if name not in ("choice", "strict")}
+
+
+def model_fingerprint(bilm: BiLm) -> str:
+    """Returns a digest of a model's configuration and weights, in hexadecimal."""
+    model = hashlib.sha256(json.dumps(bilm.config.to_options()).encode())
+    model.update(digest(list(bilm.state_dict().values())).encode())
+    return model.hexdigest()
 
 
 def agrees(name: str, before: Any, now: Any) -> bool:

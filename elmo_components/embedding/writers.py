@@ -2,14 +2,15 @@
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Optional
 
 import numpy
 from numpy.lib import format as npy
 
 from elmo_components.embedding.selection import VectorChoice
+from elmo_components.embedding.tables import Entry, write_table
 
 __all__ = ["FORMATS", "Entry", "check_key", "format_of", "write_vectors"]
 
@@ -24,18 +25,6 @@ INDEX = "sentence_to_index"
 MAX_KEY = 65_000
 # The size of an array's header in npz is below this.
 MAX_HEADER = 1 << 10
-
-# A row group of a table has at least this many bytes, or this many sentences.
-GROUP_BYTES = 32 << 20
-GROUP_SENTENCES = 4096
-
-
-class Entry(NamedTuple):
-    """A sentence's line (from 0), its text, and its vectors from `VectorChoice.choose`."""
-
-    line: int
-    text: str
-    vectors: numpy.ndarray
 
 
 def format_of(path: Path) -> str:
@@ -95,7 +84,10 @@ def write_vectors(
     `ValueError` if pyarrow is needed and not installed.
     """
     if output_format == PARQUET:
-        _write_parquet(path, entries, choice, num_layers, size, keep_sentences or sentence_keys)
+        has_text = keep_sentences or sentence_keys
+        write_table(
+            path, entries, choice=choice, num_layers=num_layers, size=size, has_text=has_text
+        )
         return
     index: Optional[dict[str, str]] = {} if keep_sentences and not sentence_keys else None
     if output_format == NPZ:
@@ -161,61 +153,3 @@ def _add_array(file: zipfile.ZipFile, name: str, array: numpy.ndarray) -> None:
     member.file_size = array.nbytes + MAX_HEADER
     with file.open(member, "w") as stream:
         npy.write_array(stream, array, allow_pickle=False)
-
-
-def _write_parquet(
-    path: Path,
-    entries: Iterable[Entry],
-    choice: VectorChoice,
-    num_layers: int,
-    size: int,
-    keep_sentences: bool,
-) -> None:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ValueError("Parquet needs pyarrow: pip install 'elmo_components[parquet]'") from error
-    vector = pyarrow.list_(pyarrow.from_numpy_dtype(choice.dtype), size)
-    vectors = vector if choice.pooling else pyarrow.list_(vector)
-    names = [f"layer_{number}" for number in range(num_layers)]
-    if choice.layers != "all":
-        names = ["vectors"]
-    fields = [("line", pyarrow.int64()), *((name, vectors) for name in names)]
-    if keep_sentences:
-        fields.insert(1, ("sentence", pyarrow.string()))
-    schema = pyarrow.schema(fields)
-    # vectors rarely have equal values
-    with parquet.ParquetWriter(
-        path, schema, compression="none", use_dictionary=False, write_statistics=False
-    ) as file:
-        for group in _groups(entries):
-            columns = [pyarrow.array([entry.line for entry in group], pyarrow.int64())]
-            if keep_sentences:
-                columns.append(pyarrow.array([entry.text for entry in group], pyarrow.string()))
-            for number in range(len(names)):
-                arrays = [
-                    entry.vectors[number] if choice.layers == "all" else entry.vectors
-                    for entry in group
-                ]
-                numbers = numpy.concatenate([array.reshape(-1) for array in arrays])
-                column = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(numbers), size)
-                if not choice.pooling:
-                    # (sentences + 1,)
-                    starts = numpy.cumsum([0, *(len(array) for array in arrays)], dtype=numpy.int32)
-                    column = pyarrow.ListArray.from_arrays(pyarrow.array(starts), column)
-                columns.append(column)
-            file.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
-
-
-def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    group: list[Entry] = []
-    size = 0
-    for entry in entries:
-        group.append(entry)
-        size += entry.vectors.nbytes
-        if size >= GROUP_BYTES or len(group) == GROUP_SENTENCES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

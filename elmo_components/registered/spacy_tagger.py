@@ -24,7 +24,7 @@ from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.sentences import sentences_of, windows
 from elmo_components.registered.scored_tagger import ScoredTagger, Tagged, check_model
 
-__all__ = ["ElmoTagger"]
+__all__ = ["ElmoTagger", "check_archive", "load_tagger"]
 
 FILE = "model.tar.gz"
 Exclude = Iterable[str]
@@ -118,7 +118,7 @@ class ElmoTagger:
     def from_disk(self, path: Union[str, os.PathLike], *, exclude: Exclude = ()) -> "ElmoTagger":
         """Loads the archive in the folder `path`."""
         self._archive, self._bytes = Path(path, FILE), None
-        self._tagger = self._loaded(self._found())
+        self._tagger = load_tagger(self._found(), cuda_device=self._cuda_device)
         return self
 
     def to_bytes(self, *, exclude: Exclude = ()) -> bytes:
@@ -130,7 +130,7 @@ class ElmoTagger:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, FILE)
             path.write_bytes(data)
-            self._tagger = self._loaded(path)
+            self._tagger = load_tagger(path, cuda_device=self._cuda_device)
         self._bytes = data
         return self
 
@@ -138,7 +138,7 @@ class ElmoTagger:
     def tagger(self) -> ScoredTagger:
         """The model, which is loaded if it was not yet."""
         if self._tagger is None:
-            self._tagger = self._loaded(self._found())
+            self._tagger = load_tagger(self._found(), cuda_device=self._cuda_device)
         return self._tagger
 
     def _found(self) -> Path:
@@ -153,12 +153,6 @@ class ElmoTagger:
                 "the path of a model.tar.gz that `allennlp train` wrote"
             )
         return self._archive
-
-    def _loaded(self, path: Path) -> ScoredTagger:
-        check_archive(path)
-        archive = load_archive(str(path), cuda_device=self._cuda_device)
-        check_model(type(archive.model), path)
-        return ScoredTagger(archive.model, archive.validation_dataset_reader)
 
     def _tag(self, docs: list[Doc]) -> None:
         use_one_thread_in_a_fork()
@@ -177,6 +171,20 @@ class ElmoTagger:
                 _set_entities(doc, found[id(doc)])
             else:
                 _set_tags(doc, found[id(doc)], is_universal=self.tagger.is_universal)
+
+
+def load_tagger(path: Path, *, cuda_device: int) -> ScoredTagger:
+    """
+    Returns the tagger of an archive.
+
+    # Raises
+
+    `ConfigurationError` for a file that is no AllenNLP archive, or the archive of another model.
+    """
+    check_archive(path)
+    archive = load_archive(str(path), cuda_device=cuda_device)
+    check_model(type(archive.model), path)
+    return ScoredTagger(archive.model, archive.validation_dataset_reader)
 
 
 def check_archive(path: Path) -> None:

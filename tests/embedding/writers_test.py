@@ -11,7 +11,7 @@ import h5py
 import numpy
 import pytest
 
-from elmo_components.embedding import writers
+from elmo_components.embedding import tables
 from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.writers import Entry, check_key, format_of, write_vectors
@@ -88,7 +88,7 @@ def test_a_table_has_a_row_for_each_sentence(
     tmp_path: Path, choice: VectorChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(writers, "GROUP_SENTENCES", 3)
+    monkeypatch.setattr(tables, "GROUP_SENTENCES", 3)
     write(tmp_path / "a.parquet", choice)
     table = parquet.read_table(tmp_path / "a.parquet")
     assert parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 2
@@ -123,7 +123,7 @@ def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, name: str) -> None
 def test_few_vectors_are_in_memory_at_once(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers, "GROUP_SENTENCES", 10)
+    monkeypatch.setattr(tables, "GROUP_SENTENCES", 10)
     alive, most = 0, 0
 
     def gone() -> None:
