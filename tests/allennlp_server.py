@@ -1,10 +1,11 @@
 """
-Runs `allennlp` commands in forks of one process, which has imported AllenNLP already.
+Runs `allennlp` and `elmo` commands in forks of one process, which has imported AllenNLP already.
 
     python tests/allennlp_server.py SOCKET
 
 A new process needs several seconds for these imports. `client(SOCKET)` is the script that stands
-for `allennlp`: it sends its arguments, folder and standard streams, and exits as the command did.
+for either, by its file's name: it sends its arguments, folder and standard streams, and exits as
+the command did.
 """
 
 import array
@@ -17,7 +18,7 @@ CLIENT = """#!{python} -ES
 import array, json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({path!r})
-    request = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    request = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
     streams = array.array("i", [0, 1, 2])
     server.sendmsg(
         [len(request).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)]
@@ -28,7 +29,7 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 def client(path: str) -> str:
-    """Returns the text of a script that runs `allennlp` on the server at `path`."""
+    """Returns the text of a script that runs its command on the server at `path`."""
     return CLIENT.format(python=sys.executable, path=path)
 
 
@@ -52,6 +53,8 @@ def serve(path: str) -> None:
 def _answer(connection: socket.socket) -> None:
     from allennlp.commands import main
 
+    from elmo_components.commands.main import run
+
     size, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_LEN(3 * 4))
     streams = array.array("i", ancillary[0][2])
     with connection.makefile("rb") as file:
@@ -62,10 +65,9 @@ def _answer(connection: socket.socket) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        sys.argv = ["allennlp", *arguments]
-        # what it raises ends this process as it would end the command
-        main()
-        sys.exit()
+        sys.argv = arguments
+        # what it raises or returns ends this process as it would end the command
+        sys.exit(run() if os.path.basename(arguments[0]) == "elmo" else main())
     _, status = os.wait()
     connection.sendall(bytes([os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1]))
     os._exit(0)

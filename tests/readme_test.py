@@ -33,19 +33,17 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with what the commands read, and an `allennlp` of this environment."""
+    """A folder with what the commands read, and the commands of this environment."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("fixtures", "training_configs"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / ".allennlp_plugins", folder)
     path = str(folder / "allennlp.socket")
     (folder / "bin").mkdir()
-    script = folder / "bin" / "allennlp"
-    script.write_text(client(path))
-    script.chmod(0o755)
-    command = folder / "bin" / "elmo"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m elmo_components "$@"\n')
-    command.chmod(0o755)
+    for name in ("allennlp", "elmo"):
+        script = folder / "bin" / name
+        script.write_text(client(path))
+        script.chmod(0o755)
     server = subprocess.Popen([sys.executable, "-m", "tests.allennlp_server", path], cwd=ROOT)
     while not os.path.exists(path):
         assert server.poll() is None
