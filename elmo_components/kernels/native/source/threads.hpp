@@ -3,9 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 #include "layer.h"
 
@@ -39,11 +39,15 @@ bool run_in_new_threads(int64_t workers, const Work& work) {
     // Workers wait for each other, so no one begins before all are there.
     enum { WAIT, BEGIN, GIVE_UP };
     std::atomic<int> signal{WAIT};
-    std::vector<std::thread> threads;
-    threads.reserve(workers - 1);
+    // the first place stays empty
+    const std::unique_ptr<std::thread[]> threads(new std::thread[workers]);
+    int64_t started = 1;
+    const auto join = [&] {
+        while (started > 1) threads[--started].join();
+    };
     try {
-        for (int64_t worker = 1; worker < workers; ++worker)
-            threads.emplace_back([&, worker] {
+        for (; started < workers; ++started)
+            threads[started] = std::thread([&, worker = started] {
                 while (signal.load(std::memory_order_acquire) == WAIT) std::this_thread::yield();
                 if (signal.load(std::memory_order_acquire) == BEGIN) work(worker);
             });
@@ -52,12 +56,12 @@ bool run_in_new_threads(int64_t workers, const Work& work) {
         signal.store(GIVE_UP, std::memory_order_release);
     } catch (...) {
         signal.store(GIVE_UP, std::memory_order_release);
-        for (std::thread& thread : threads) thread.join();
+        join();
         throw;
     }
     const bool begun = signal.load(std::memory_order_acquire) == BEGIN;
     if (begun) work(0);
-    for (std::thread& thread : threads) thread.join();
+    join();
     return begun;
 }
 
