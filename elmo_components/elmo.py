@@ -18,7 +18,7 @@ from elmo_components.checkpoints import Checkpoint
 from elmo_components.checkpoints.model_card import Author
 from elmo_components.checkpoints.repository import located, save_repository
 from elmo_components.config import ElmoConfig
-from elmo_components.embedding.batches import WINDOW, embed_sentences, embed_stream
+from elmo_components.embedding.batches import BATCH_SIZE, WINDOW, embed_sentences, embed_stream
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.char_cnn import CACHE_SIZE
 from elmo_components.modules.lstm import LstmState
@@ -281,7 +281,7 @@ class Elmo(nn.Module):
         sentences: Sequence[Sequence[str]],
         *,
         layers: str = "all",
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tokens_to_add: Optional[Mapping[str, int]] = None,
     ) -> list[numpy.ndarray]:
         """
@@ -312,7 +312,7 @@ class Elmo(nn.Module):
         sentences: Iterable[Sequence[str]],
         *,
         layers: str = "all",
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         window: int = WINDOW,
         tokens_to_add: Optional[Mapping[str, int]] = None,
     ) -> Iterator[numpy.ndarray]:

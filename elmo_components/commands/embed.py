@@ -21,6 +21,7 @@ from elmo_components.commands.engines import (
 from elmo_components.corpora.work import arrays_of, load_embed_work
 from elmo_components.elmo import Elmo
 from elmo_components.embedding import readers, writers
+from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.embedding.file_job import Summary, embed_file, partial_path
 from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import POOLINGS, VectorChoice
@@ -122,7 +123,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="of the LSTMs, used where it is faster on this machine; default: float32",
     )
-    add("--batch-size", type=int, default=64, help="the number of sentences computed at once")
+    add(
+        "--batch-size",
+        type=int,
+        default=BATCH_SIZE,
+        help="the number of sentences computed at once",
+    )
     add("--cuda-device", type=int, default=-1, help="the number of a GPU; -1 for the CPU")
     add("--file-friendly-logging", action="store_true", help="print the progress in lines")
     add_engine_arguments(parser, default=None)

@@ -13,6 +13,7 @@ from elmo_components.commands.engines import (
     run_with_engine,
 )
 from elmo_components.embedding import readers
+from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.settings import EMPTY_LINES, EmbedSettings
 from elmo_components.pretraining.tokenization import SPACY_BLANK, TOKENIZERS
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--strict", action="store_true", help="fail at a sentence that cannot be read")
     add("--force", action="store_true", help="delete what earlier runs wrote, and start again")
-    add("--batch-size", type=int, default=32, help="the number of sentences tagged at once")
+    add("--batch-size", type=int, default=BATCH_SIZE, help="the number of sentences tagged at once")
     add("--cuda-device", type=int, default=-1, help="the number of a GPU; -1 for the CPU")
     add_engine_arguments(parser, default=LOCAL)
 

@@ -14,6 +14,7 @@ from elmo_components.characters import CharacterMapper, check_tokens
 from elmo_components.modules.bilm import BiLm
 
 __all__ = [
+    "BATCH_SIZE",
     "LAYERS",
     "WINDOW",
     "batches_by_length",
@@ -24,6 +25,9 @@ __all__ = [
 
 LAYERS = ("all", "mean", "top")
 
+# The number of sentences computed at once, unless the caller chooses another. With `native`, small
+# models are slower with 256, whose cells do not fit a core's cache.
+BATCH_SIZE = 64
 # A batch has at most this many steps times `batch_size`, and so fewer sentences if they are long.
 STEPS_A_SENTENCE = 64
 # The number of tokens read ahead. All layers of the original ELMo take 100 MB for them.

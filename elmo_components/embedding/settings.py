@@ -10,7 +10,7 @@ from typing import Any, Optional
 import torch
 
 from elmo_components.caching.fingerprint import digest
-from elmo_components.embedding.batches import WINDOW
+from elmo_components.embedding.batches import BATCH_SIZE, WINDOW
 from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.writers import format_of
@@ -67,7 +67,7 @@ class EmbedSettings:
     output_format: Optional[str] = None
     sentence_keys: bool = False
     keep_sentences: bool = True
-    batch_size: int = 64
+    batch_size: int = BATCH_SIZE
     empty_lines: str = "error"
     duplicates: str = "error"
     strict: bool = False

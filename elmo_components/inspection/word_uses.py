@@ -7,13 +7,11 @@ from typing import Union
 import numpy
 
 from elmo_components.characters import CharacterMapper
-from elmo_components.embedding.batches import WINDOW, embed_stream
+from elmo_components.embedding.batches import BATCH_SIZE, WINDOW, embed_stream
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.modules.bilm import BiLm
 
 __all__ = ["Occurrence", "find_occurrences", "nearest", "project", "word_vectors"]
-
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 
-from elmo_components.embedding.batches import batches_by_length
+from elmo_components.embedding.batches import BATCH_SIZE, batches_by_length
 from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.sentences import sentences_of, windows
 from elmo_components.registered.scored_tagger import ScoredTagger, Tagged, check_model
@@ -71,7 +71,7 @@ class ElmoTagger:
         archive: Union[str, os.PathLike, None],
         *,
         name: str = "elmo_tagger",
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         cuda_device: int = -1,
     ) -> None:
         if batch_size < 1:

@@ -10,7 +10,7 @@ import torch
 from elmo_components.characters import CharacterMapper
 from elmo_components.corpora.work import arrays_of, bilm_of
 from elmo_components.elmo import Elmo
-from elmo_components.embedding.batches import embed_stream
+from elmo_components.embedding.batches import BATCH_SIZE, embed_stream
 from elmo_components.embedding.readers import sentence_of
 from elmo_components.embedding.records import FIELDS, chosen_field
 from elmo_components.embedding.selection import VectorChoice
@@ -101,7 +101,7 @@ class ElmoBatchEmbedder:
         output_column: str = "vectors",
         tensors: bool = False,
         precision: str = "float32",
-        batch_size: int = 64,
+        batch_size: int = BATCH_SIZE,
         threads: int = 1,
         device: str = "cpu",
     ) -> None:

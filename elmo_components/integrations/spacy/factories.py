@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 
 from spacy.language import Language
 
+from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.integrations.spacy.vectors import ElmoVectors
 
 __all__ = ["make_tagger", "make_vectors"]
@@ -21,7 +22,7 @@ TAGGER = "elmo_components.registered.spacy_tagger"
     default_config={
         "model": "english",
         "layers": "mean",
-        "batch_size": 32,
+        "batch_size": BATCH_SIZE,
         "precision": "float32",
         "device": "cpu",
     },
@@ -53,7 +54,7 @@ def make_vectors(
 @Language.factory(
     "elmo_tagger",
     assigns=["doc.ents", "token.ent_iob", "token.ent_type", "token.tag", "token.pos"],
-    default_config={"archive": None, "batch_size": 32, "cuda_device": -1},
+    default_config={"archive": None, "batch_size": BATCH_SIZE, "cuda_device": -1},
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "tag_acc": None},
 )
 def make_tagger(

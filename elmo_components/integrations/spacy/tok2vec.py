@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, PyTorchShim, torch2xp, xp2torch
 from thinc.types import Floats2d
 
+from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.mixed_elmo import MixedElmo
 from elmo_components.integrations.spacy.sentences import sentences_of
@@ -22,7 +23,7 @@ def elmo_tok2vec(
     width: Optional[int] = None,
     trainable: bool = False,
     dropout: float = 0.5,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     cache_gigabytes: float = 2.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """

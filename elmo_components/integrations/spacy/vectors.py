@@ -13,6 +13,7 @@ from elmo_components import checkpoints
 from elmo_components.checkpoints import Checkpoint
 from elmo_components.checkpoints.names import SHIPPED
 from elmo_components.elmo import Elmo
+from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.integrations.spacy.forks import use_one_thread_in_a_fork
 from elmo_components.integrations.spacy.hooks import set_hooks
@@ -63,7 +64,7 @@ class ElmoVectors:
         *,
         name: str = "elmo",
         layers: Layers = "mean",
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         precision: str = "float32",
         device: str = "cpu",
     ) -> None:
