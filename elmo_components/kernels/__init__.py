@@ -128,7 +128,7 @@ def describe_backend() -> str:
         return f"{name}: chosen by name"
     if missing is not None:
         return f"cpu: native is faster, but {missing}"
-    return f"native: {native.describe()}; cpu for bfloat16"
+    return f"native: {native.describe()}"
 
 
 @lru_cache(maxsize=256)

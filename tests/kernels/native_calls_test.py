@@ -5,7 +5,7 @@ from typing import Optional
 import pytest
 import torch
 
-from elmo_components.kernels import native, projected_lstm, use_backend
+from elmo_components.kernels import PRECISIONS, native, projected_lstm, use_backend
 from elmo_components.kernels.native import library
 from tests.closeness import assert_close
 from tests.kernels.native_test import call, compiled
@@ -16,13 +16,7 @@ def test_calls_that_cannot_be_computed_are_named() -> None:
     given = call([2, 1])
     assert native.unsupported(given) is None
     assert "float64" in str(native.unsupported(given._replace(inputs=given.inputs.double())))
-    assert "bfloat16" in str(native.unsupported(given._replace(precision="bfloat16")))
     assert "meta" in str(native.unsupported(given._replace(inputs=given.inputs.to("meta"))))
-    learned = given._replace(inputs=given.inputs.clone().requires_grad_(), precision="bfloat16")
-    # a precision applies where no gradient is needed
-    assert native.unsupported(learned) is None
-    with torch.no_grad():
-        assert "bfloat16" in str(native.unsupported(learned))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert "autocast" in str(native.unsupported(given))
     with torch.autograd.forward_ad.dual_level():
@@ -53,12 +47,19 @@ def test_within_vmap_another_backend_computes(part: str) -> None:
 
 
 @compiled
-def test_int8_without_its_instructions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = library.find()._replace(int8=None)
+def test_what_the_processor_lacks_is_computed_in_the_next_higher_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = library.find()._replace(instructions=2, int8=3, bfloat16=4)
     monkeypatch.setattr(library, "find", lambda: found)
-    given = call([2, 1])
-    assert "AVX-512 VNNI" in str(native.unsupported(given._replace(precision="int8")))
-    assert native.unsupported(given) is None
+    chosen = [library.instructions_for(name) for name in PRECISIONS]
+    assert chosen == [2, 4, 3]
+    found = found._replace(int8=None)
+    assert library.instructions_for("int8") == 4
+    found = found._replace(bfloat16=None)
+    assert library.instructions_for("int8") == library.instructions_for("bfloat16") == 2
+    found = found._replace(int8=3)
+    assert library.instructions_for("bfloat16") == 2
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The compiled backend for CPUs: float32 with gradients, and int8 without."""
+"""The compiled backend for CPUs: float32 with gradients, bfloat16 and int8 without."""
 
 from collections.abc import Iterable
 from typing import Optional
@@ -7,7 +7,7 @@ import torch
 from torch.autograd import forward_ad
 
 from elmo_components.kernels import cpu
-from elmo_components.kernels.call import LayerState, LstmCall, StackCall
+from elmo_components.kernels.call import PRECISIONS, LayerState, LstmCall, StackCall
 from elmo_components.kernels.native import library, training
 from elmo_components.kernels.native.forward import run_layer, run_stack
 
@@ -30,7 +30,8 @@ def describe() -> str:
     """Returns the instruction set and the precisions that it uses, and the number of threads."""
     found = library.find()
     instructions = library.INSTRUCTIONS[found.instructions]
-    precisions = "float32" if found.int8 is None else "float32 and int8"
+    lower = [name for name in PRECISIONS[1:] if getattr(found, name) is not None]
+    precisions = ", ".join(["float32", *lower])
     return f"compiled, {instructions}, {precisions}, {torch.get_num_threads()} threads"
 
 
@@ -44,10 +45,8 @@ def unsupported(call: LstmCall) -> Optional[str]:
     reason = cpu.unsupported(call)
     if reason is not None:
         return reason
-    has_grad = torch.is_grad_enabled() and cpu.requires_grad(call)
     weights = (part for weight in call.weights for part in weight)
-    tensors = (call.inputs, call.lengths, *call.state, call.dropout, *weights)
-    return _reason("float32" if has_grad else call.precision, tensors)
+    return _reason([call.inputs, call.lengths, *call.state, call.dropout, *weights])
 
 
 def stack_unsupported(call: StackCall) -> Optional[str]:
@@ -66,16 +65,12 @@ def stack_unsupported(call: StackCall) -> Optional[str]:
             return f"a tensor is {tensor.dtype} on the device {tensor.device}"
         if torch.is_grad_enabled() and tensor.requires_grad:
             return "gradients are computed layer by layer"
-    return _reason(call.precision, [call.lengths, *tensors])
+    return _reason([call.lengths, *tensors])
 
 
-def _reason(precision: str, tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
-    if precision == "int8" and library.find().int8 is None:
-        return "for int8 it needs a processor with AVX-512 VNNI"
-    if precision not in ("float32", "int8"):
-        return f"it has no products in {precision}"
+def _reason(tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
     if cpu.autocast_to_bfloat16():
-        return "it has no products in bfloat16, which autocast asks for"
+        return "it does not follow autocast to bfloat16"
     if forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
     try:

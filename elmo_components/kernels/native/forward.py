@@ -64,7 +64,7 @@ def run_layer(call: LstmCall, saved: Optional[Saved] = None) -> tuple[torch.Tens
     `MemoryError`.
     """
     directions, batch, time, _ = call.inputs.shape
-    sizes, instructions = sizes_of(call.weights[0]), _instructions(call.precision)
+    sizes, instructions = sizes_of(call.weights[0]), library.instructions_for(call.precision)
     weights = _packed(call.weights, sizes, instructions, call.packed)
     biases = [weight.bias.contiguous() for weight in call.weights]
     inputs = _rows(call.inputs)
@@ -104,7 +104,7 @@ def run_stack(call: StackCall) -> LayerState:
     `MemoryError`.
     """
     num_layers, batch, time, _ = call.outputs.shape
-    instructions = _instructions(call.precision)
+    instructions = library.instructions_for(call.precision)
     sizes = [sizes_of(pair[0]) for pair in call.weights]
     hidden_size, cell_size = sizes[0].hidden_size, sizes[0].cell_size
     packed = [
@@ -198,11 +198,6 @@ def _element(tensor: Optional[torch.Tensor], place: int) -> Optional[int]:
 
 def _rows(inputs: torch.Tensor) -> torch.Tensor:
     return inputs if inputs.stride(-1) == 1 else inputs.contiguous()
-
-
-def _instructions(precision: str) -> int:
-    found = library.find()
-    return found.int8 if precision == "int8" and found.int8 is not None else found.instructions
 
 
 def _packed(

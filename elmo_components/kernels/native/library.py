@@ -8,10 +8,10 @@ from typing import NamedTuple, Optional
 
 from elmo_components.kernels.native.structures import Batch, Gradients, Layer, Sizes
 
-__all__ = ["INSTRUCTIONS", "Library", "find", "functions"]
+__all__ = ["INSTRUCTIONS", "Library", "find", "functions", "instructions_for"]
 
 # As in source/layer.h.
-INTERFACE = 3
+INTERFACE = 4
 # Instruction sets for float32, slowest first; the library knows them by their place.
 INSTRUCTIONS = ("portable", "AVX2", "AVX-512")
 
@@ -29,8 +29,9 @@ class Library(NamedTuple):
         The functions of source/layer.h. A call releases Python's global lock.
     instructions : `int`
         The place in `INSTRUCTIONS` of the fastest instruction set of this processor.
-    int8 : `Optional[int]`
-        The library's number of the instruction set for int8; `None` if this processor has none.
+    int8, bfloat16 : `Optional[int]`
+        The library's numbers of the instruction sets for products of this type; `None` if this
+        processor has none.
     missing : `Optional[str]`
         Why there is no library; `None` if there is one.
     """
@@ -38,6 +39,7 @@ class Library(NamedTuple):
     functions: Optional[ctypes.CDLL]
     instructions: int
     int8: Optional[int]
+    bfloat16: Optional[int]
     missing: Optional[str]
 
 
@@ -48,26 +50,27 @@ def find() -> Library:
     files = [folder / f"_library{suffix}" for suffix in EXTENSION_SUFFIXES]
     found = [file for file in files if file.exists()]
     if not found:
-        return Library(
-            None,
-            0,
-            None,
+        return _missing(
             "it was not compiled when elmo_components was installed. Install GCC or Clang, then "
-            "reinstall elmo_components",
+            "reinstall elmo_components"
         )
     try:
         loaded = ctypes.CDLL(str(found[0]))
         loaded.elmo_interface.restype = _SIZE
         interface = loaded.elmo_interface()
     except (OSError, AttributeError) as error:
-        return Library(None, 0, None, f"{found[0].name} cannot be loaded: {error}")
+        return _missing(f"{found[0].name} cannot be loaded: {error}")
     if interface != INTERFACE:
-        return Library(
-            None, 0, None, f"{found[0].name} is from another version. Reinstall elmo_components"
-        )
+        return _missing(f"{found[0].name} is from another version. Reinstall elmo_components")
     _declare(loaded)
-    int8 = loaded.elmo_int8_instructions()
-    return Library(loaded, loaded.elmo_instructions(), None if int8 < 0 else int8, None)
+    int8, bfloat16 = loaded.elmo_int8_instructions(), loaded.elmo_bfloat16_instructions()
+    return Library(
+        loaded,
+        loaded.elmo_instructions(),
+        None if int8 < 0 else int8,
+        None if bfloat16 < 0 else bfloat16,
+        None,
+    )
 
 
 def functions() -> ctypes.CDLL:
@@ -77,12 +80,31 @@ def functions() -> ctypes.CDLL:
     return found
 
 
+def instructions_for(precision: str) -> int:
+    """
+    Returns the library's number of the instruction set for products in a precision, or in the next
+    higher one that this processor has.
+    """
+    found = find()
+    if precision == "int8" and found.int8 is not None:
+        return found.int8
+    if precision != "float32" and found.bfloat16 is not None:
+        return found.bfloat16
+    return found.instructions
+
+
+def _missing(reason: str) -> Library:
+    return Library(None, 0, None, None, reason)
+
+
 def _declare(loaded: ctypes.CDLL) -> None:
     sizes, batch = ctypes.POINTER(Sizes), ctypes.POINTER(Batch)
     loaded.elmo_instructions.argtypes = []
     loaded.elmo_instructions.restype = _SIZE
     loaded.elmo_int8_instructions.argtypes = []
     loaded.elmo_int8_instructions.restype = _SIZE
+    loaded.elmo_bfloat16_instructions.argtypes = []
+    loaded.elmo_bfloat16_instructions.restype = _SIZE
     loaded.elmo_packed_size.argtypes = [_SIZE, sizes]
     loaded.elmo_packed_size.restype = _SIZE
     loaded.elmo_pack.argtypes = [_SIZE, sizes, _FLOATS, _FLOATS, _FLOATS, _FLOATS]

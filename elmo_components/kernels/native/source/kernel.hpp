@@ -6,6 +6,11 @@
 #include "layer.h"
 #include "team.hpp"
 
+// GCC 9 does not know these instructions.
+#if defined(__x86_64__) && __has_include(<avx512bf16intrin.h>)
+#define ELMO_BFLOAT16
+#endif
+
 namespace elmo {
 
 // The order of computation: the sentences, longest first, so that the sentences of a step are the
@@ -26,7 +31,7 @@ enum ScratchPart {
     ACTIVATED,
     GATES,
     BIAS,
-    // rows of products in int8
+    // rows of products in int8 or bfloat16
     QUANTIZED_INPUTS,
     QUANTIZED_HIDDEN,
     QUANTIZED_ACTIVATED,
@@ -54,7 +59,7 @@ struct Kernel {
     // memory, and with (2 * block_rows + 4 * batch) pointers of its own.
     void (*run)(const ElmoBatch&, const ElmoLayer&, const ElmoDirection&, const Order&,
                 const Scratch&, const float** pointers, Team&, int64_t member);
-    // The same for the backward pass; null in int8.
+    // The same for the backward pass; null in int8 and bfloat16.
     int64_t (*packed_backward_size)(const ElmoSizes&);
     void (*pack_backward)(const ElmoSizes&, const float* input, const float* recurrent,
                           const float* projection, float* packed);
@@ -69,6 +74,9 @@ extern const Kernel portable;
 extern const Kernel avx2;
 extern const Kernel avx512;
 extern const Kernel avx512_int8;
+#endif
+#if defined(ELMO_BFLOAT16)
+extern const Kernel avx512_bfloat16;
 #endif
 
 }  // namespace elmo

@@ -16,6 +16,9 @@ namespace elmo {
 namespace {
 
 const Kernel& kernel(int64_t instructions) {
+#if defined(ELMO_BFLOAT16)
+    if (instructions == ELMO_AVX512_BFLOAT16) return avx512_bfloat16;
+#endif
 #if defined(__x86_64__)
     if (instructions == ELMO_AVX512_INT8) return avx512_int8;
     if (instructions == ELMO_AVX512) return avx512;
@@ -210,6 +213,14 @@ int64_t elmo_int8_instructions() {
 #if defined(__x86_64__)
     if (elmo_instructions() == ELMO_AVX512 && __builtin_cpu_supports("avx512vnni"))
         return ELMO_AVX512_INT8;
+#endif
+    return -1;
+}
+
+int64_t elmo_bfloat16_instructions() {
+#if defined(ELMO_BFLOAT16)
+    if (elmo_instructions() == ELMO_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        return ELMO_AVX512_BFLOAT16;
 #endif
     return -1;
 }

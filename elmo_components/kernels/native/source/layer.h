@@ -1,5 +1,5 @@
 // The C interface: projected LSTMs, all layers and directions, for one batch. Arrays are float32,
-// products float32 or int8.
+// products float32, bfloat16 or int8.
 //
 // Arrays are row-major, and contiguous unless strides are given. Sizes and strides count elements.
 // The equations are those of kernels/reference.py. Any number of threads may make calls at the same
@@ -15,10 +15,16 @@
 #endif
 
 // Changes with every change of this interface.
-constexpr int64_t ELMO_INTERFACE = 3;
+constexpr int64_t ELMO_INTERFACE = 4;
 
-// Instruction sets: in float32, slowest first; and in int8.
-enum { ELMO_PORTABLE = 0, ELMO_AVX2 = 1, ELMO_AVX512 = 2, ELMO_AVX512_INT8 = 3 };
+// Instruction sets: in float32, slowest first; in int8; and in bfloat16.
+enum {
+    ELMO_PORTABLE = 0,
+    ELMO_AVX2 = 1,
+    ELMO_AVX512 = 2,
+    ELMO_AVX512_INT8 = 3,
+    ELMO_AVX512_BFLOAT16 = 4
+};
 
 enum { ELMO_OK = 0, ELMO_NO_MEMORY = 1 };
 
@@ -121,8 +127,9 @@ ELMO_EXPORT int64_t elmo_interface();
 // Returns the fastest instruction set of this processor for products in float32.
 ELMO_EXPORT int64_t elmo_instructions();
 
-// Returns the instruction set for products in int8, or -1 if this processor has none.
+// Returns the instruction set for products in int8 or bfloat16, or -1 if this processor has none.
 ELMO_EXPORT int64_t elmo_int8_instructions();
+ELMO_EXPORT int64_t elmo_bfloat16_instructions();
 
 // Returns the number of floats of one direction's packed weights.
 ELMO_EXPORT int64_t elmo_packed_size(int64_t instructions, const ElmoSizes* sizes);
@@ -136,7 +143,7 @@ ELMO_EXPORT void elmo_pack(int64_t instructions, const ElmoSizes* sizes, const f
 // ELMO_NO_MEMORY.
 ELMO_EXPORT int64_t elmo_layers(const ElmoBatch* batch, int64_t layers, const ElmoLayer* layer);
 
-// As elmo_packed_size and elmo_pack, for elmo_backward, which has no int8.
+// As elmo_packed_size and elmo_pack, for elmo_backward, which has float32 only.
 ELMO_EXPORT int64_t elmo_packed_backward_size(int64_t instructions, const ElmoSizes* sizes);
 ELMO_EXPORT void elmo_pack_backward(int64_t instructions, const ElmoSizes* sizes,
                                     const float* input, const float* recurrent,
