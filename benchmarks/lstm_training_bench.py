@@ -4,20 +4,25 @@ from typing import Any
 
 import torch
 from allennlp.modules.elmo_lstm import ElmoLstm as AllenNlpElmoLstm
-from side_by_side import SHAPES, take_turns
+from side_by_side import SHAPES, SHIPPED, take_turns
 from torch import nn
 
 from elmo_components.config import LstmConfig
 from elmo_components.modules.lstm import ElmoLstm
 
-BATCHES = {"small": (64, 20), "original": (32, 20)}
+# the configuration, sentences and tokens of each
+CASES = {
+    "small": (SHAPES["small"], 64, 20),
+    "shipped": (SHIPPED, 128, 25),
+    "original": (SHAPES["original"], 32, 20),
+}
 
 
 def measure(repeats: int, peaks: dict) -> list[dict[str, Any]]:
     """Returns a row for each shape."""
     return [
-        _row(name, SHAPES[name].lstm, batch, time, repeats, peaks)
-        for name, (batch, time) in BATCHES.items()
+        _row(name, config.lstm, batch, time, repeats, peaks)
+        for name, (config, batch, time) in CASES.items()
     ]
 
 

@@ -20,21 +20,15 @@ from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.modules.elmo_lstm import ElmoLstm as AllenNlpElmoLstm
 from allennlp.training.optimizers import DenseSparseAdam
 from allennlp_models.lm.models.bidirectional_lm import BidirectionalLanguageModel
-from side_by_side import SHAPES, take_turns
+from side_by_side import SHAPES, SHIPPED, take_turns
 
 import elmo_components.registered  # noqa: F401
-from elmo_components.config import CharCnnConfig, ElmoConfig, LstmConfig
+from elmo_components.config import ElmoConfig, LstmConfig
 from elmo_components.pretraining.vocabulary import UNKNOWN_TOKEN, WordCounts
 from elmo_components.registered.models.language_model import ElmoLanguageModel
 from elmo_components.registered.models.softmax import NextWordSoftmax
 
-TRAINED = {
-    "small": SHAPES["small"],
-    "shipped": ElmoConfig(
-        CharCnnConfig(16, ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 256)), 1, "relu"),
-        LstmConfig(256, 512, 2, 3.0, 3.0, True),
-    ),
-}
+TRAINED = {"small": SHAPES["small"], "shipped": SHIPPED}
 BATCH_SIZES = (32, 128)
 PRECISIONS = ("float32", "bfloat16")
 MOST_WORDS = 50_000

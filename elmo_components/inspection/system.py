@@ -10,8 +10,6 @@ import torch
 from elmo_components import kernels
 from elmo_components.kernels import BACKENDS, START, LayerState, LstmCall
 from elmo_components.kernels.call import DirectionWeights
-from elmo_components.kernels.cpu_forward import MIN_INT8_WEIGHT
-from elmo_components.kernels.engines import has_fbgemm, has_onednn
 from elmo_components.version import __version__
 
 __all__ = ["processor_name", "system_report"]
@@ -42,7 +40,6 @@ def system_report() -> str:
             f"gpu: {_gpus()}",
             f"optional packages: {_optional_packages()}",
             *choice,
-            *_products(),
         ]
     )
 
@@ -105,17 +102,3 @@ def _call(device: torch.device) -> LstmCall:
     # (directions, batch, time, input_size), (batch,)
     inputs, lengths = zeros.unsqueeze(0), torch.ones(1, dtype=torch.int64, device=device)
     return LstmCall(inputs, lengths, [weights], LayerState(zeros, zeros))
-
-
-def _products() -> list[str]:
-    """Returns the library that multiplies large weights on the CPU, for each precision."""
-    float32 = "oneDNN" if has_onednn(torch.float32) else "BLAS, since this torch has no oneDNN"
-    bfloat16 = "oneDNN" if has_onednn(torch.bfloat16) else "float32's, since bfloat16 is not fast"
-    int8 = "fbgemm" if has_fbgemm() else "bfloat16's, since this torch has no fbgemm"
-    return [
-        "products of frozen weights by the backend cpu, by precision:",
-        f"  float32    {float32}",
-        f"  bfloat16   {bfloat16}",
-        f"  int8       {int8}; float32's in layers with a recurrent weight of fewer than "
-        f"{MIN_INT8_WEIGHT:,} numbers",
-    ]

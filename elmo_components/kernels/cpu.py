@@ -7,7 +7,6 @@ import torch
 from elmo_components.kernels import cpu_training
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import run
-from elmo_components.kernels.products import TRAINING, TRAINING_BFLOAT16
 
 __all__ = ["autocast_to_bfloat16", "projected_lstm", "requires_grad", "unsupported"]
 
@@ -33,8 +32,9 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     """
     See `kernels.reference.projected_lstm`.
 
-    Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are bfloat16, in the backward pass
-    too; sums, states and activations stay float32.
+    Products have the dtype of the inputs, whatever the call's precision. Within
+    `torch.autocast("cpu", dtype=torch.bfloat16)` products are bfloat16, in the backward pass too;
+    sums, states and activations stay float32.
 
     # Raises
 
@@ -43,10 +43,9 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     bfloat16 = autocast_to_bfloat16() and call.inputs.dtype == torch.float32
     with torch.autocast("cpu", enabled=False):
         if torch.is_grad_enabled() and requires_grad(call):
-            return cpu_training.projected_lstm(call, TRAINING_BFLOAT16 if bfloat16 else TRAINING)
+            return cpu_training.projected_lstm(call, bfloat16=bfloat16)
         with torch.no_grad():
-            by_autocast = bfloat16 and call.precision == "float32"
-            return run(call, "bfloat16" if by_autocast else call.precision)[:2]
+            return run(call, bfloat16=bfloat16)[:2]
 
 
 def autocast_to_bfloat16() -> bool:

@@ -11,7 +11,6 @@ from typing import NamedTuple, Optional
 import torch
 
 from elmo_components.kernels.call import LayerState, LstmCall
-from elmo_components.kernels.engines import Outputs
 from elmo_components.kernels.packed import PackedWeights
 from elmo_components.kernels.products import Product
 from elmo_components.kernels.steps import Steps
@@ -21,10 +20,6 @@ __all__ = ["SavedForBackward", "block_rows", "run"]
 # Bytes of the input gates of a block: enough rows for a product at full speed, but below 32 MB,
 # where glibc starts to return memory to the system at each free.
 BLOCK = 16 << 20
-
-# With a smaller recurrent weight, int8 is no faster than float32 in batches on AMD and Intel, and
-# for one sentence half as fast on AMD.
-MIN_INT8_WEIGHT = 1 << 20
 
 
 class SavedForBackward(NamedTuple):
@@ -52,15 +47,15 @@ class _Products(NamedTuple):
 
 
 def run(
-    call: LstmCall, precision: str, *, save: bool = False
+    call: LstmCall, *, bfloat16: bool, save: bool = False
 ) -> tuple[torch.Tensor, LayerState, Optional[SavedForBackward]]:
     """
     Returns the outputs and the state, as `kernels.reference.projected_lstm` defines them, and with
-    `save` what the backward pass needs.
+    `save` what the backward pass needs. With `bfloat16`, products are of bfloat16 numbers.
     """
     directions, batch, time, _ = call.inputs.shape
     hidden_size = call.state.hidden.size(-1)
-    products = _products(call, precision, packed=None if save else call.packed)
+    products = _products(call, bfloat16=bfloat16, packed=None if save else call.packed)
     steps = Steps.of(call.lengths, time)
     # (directions, 1, 4 * cell_size)
     bias = torch.stack([weight.bias for weight in call.weights]).unsqueeze(1)
@@ -75,19 +70,18 @@ def run(
     save_gates = save and not call.recompute_gates
     hidden, cell = start, _Cell(cells, 0)
     for block in steps.blocks(block_rows(cells)):
-        # (directions, rows of the block, 4 * cell_size), in one or several tensors
-        input_gates = products.input(inputs[:, block.rows], [bias])
+        # (directions, rows of the block, 4 * cell_size)
+        input_gates = products.input(inputs[:, block.rows], bias)
         row = block.rows.start
-        for count, output, *step_gates in zip(
+        for count, output, step_gates in zip(
             block.counts,
             outputs[:, block.rows].split(block.counts, dim=1),
-            *(part.split(block.counts, dim=1) for part in input_gates),
+            input_gates.split(block.counts, dim=1),
         ):
             if cell.count != count:
                 hidden, cell = hidden[:, :count], _Cell(cells, count)
             gates = products.recurrent(hidden, step_gates)
-            # step_gates is one tensor in training
-            activated = cell.step(gates, call.cell_clip, step_gates[0] if save_gates else None)
+            activated = cell.step(gates, call.cell_clip, step_gates if save_gates else None)
             _project(activated, products.projection, call.projection_clip, output)
             if saved is not None:
                 rows = slice(row, row + count)
@@ -97,7 +91,7 @@ def run(
                 row += count
             hidden = output if dropout is None else output.mul_(dropout[:, :count])
         if saved is not None and save_gates:
-            saved.gates.append(input_gates[0])
+            saved.gates.append(input_gates)
     end = LayerState(steps.unsort(steps.last(start, outputs)), steps.unsort(cells))
     return steps.pad(outputs, batch), end, saved
 
@@ -107,17 +101,13 @@ def block_rows(cells: torch.Tensor) -> int:
     return BLOCK // (cells.size(0) * 4 * cells.size(-1) * cells.element_size())
 
 
-def _products(call: LstmCall, precision: str, *, packed: Optional[PackedWeights]) -> _Products:
-    if precision == "int8" and call.weights[0].recurrent.numel() < MIN_INT8_WEIGHT:
-        # for the whole layer: a float32 product's last bits depend on the number of rows, and int8
-        # after it would magnify them
-        precision = "float32"
-
+def _products(call: LstmCall, *, bfloat16: bool, packed: Optional[PackedWeights]) -> _Products:
     def product(name: str) -> Product:
         weights = [getattr(weight, name) for weight in call.weights]
         if packed is None:
-            return Product(weights, precision)
-        return packed.get(f"{name} {precision}", weights, lambda: Product(weights, precision))
+            return Product(weights, bfloat16=bfloat16)
+        key = f"{name} bfloat16" if bfloat16 else name
+        return packed.get(key, weights, lambda: Product(weights, bfloat16=bfloat16))
 
     return _Products(
         product("input"),
@@ -136,31 +126,25 @@ class _Cell:
         self._activated = torch.empty_like(self.cell, memory_format=torch.contiguous_format)
 
     def step(
-        self, parts: Outputs, clip: Optional[float], save: Optional[torch.Tensor]
+        self, gates: torch.Tensor, clip: Optional[float], save: Optional[torch.Tensor]
     ) -> torch.Tensor:
         """
         Returns sigmoid(o) * tanh(c_t), (directions, count, cell_size); the next step overwrites it.
 
         # Parameters
 
-        parts : `Outputs`
-            The gates before their activation functions.
+        gates : `torch.Tensor`
+            (directions, count, 4 * cell_size), before their activation functions.
         clip : `Optional[float]`
             The largest absolute value of a cell; `None` for no limit.
         save : `Optional[torch.Tensor]`
             Output: the gates after their activation functions, (directions, count, 4 * cell_size).
         """
-        sizes = [part.size(0) for part in parts]
-        saved_parts = [None] * len(parts) if save is None else save.split(sizes)
-        # (directions of the part, count, cell_size), each
-        cells, activations = self.cell.split(sizes), self._activated.split(sizes)
-        for gates, saved, cell, activated in zip(parts, saved_parts, cells, activations):
-            i, f, g, o = _activate(gates, saved)
-            cell.mul_(f).addcmul_(i, g)
-            if clip is not None:
-                cell.clamp_(-clip, clip)
-            torch.tanh(cell, out=activated).mul_(o)
-        return self._activated
+        i, f, g, o = _activate(gates, save)
+        self.cell.mul_(f).addcmul_(i, g)
+        if clip is not None:
+            self.cell.clamp_(-clip, clip)
+        return torch.tanh(self.cell, out=self._activated).mul_(o)
 
 
 def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Tensor]:
@@ -180,12 +164,12 @@ def _activate(gates: torch.Tensor, out: Optional[torch.Tensor]) -> list[torch.Te
 def _project(
     activated: torch.Tensor, projection: Optional[Product], clip: Optional[float], out: torch.Tensor
 ) -> None:
-    parts = [activated] if projection is None else projection(activated)
-    for part, target in zip(parts, out.split([part.size(0) for part in parts])):
-        if projection is None or clip is None:
-            target.copy_(part)
-        else:
-            torch.clamp(part, -clip, clip, out=target)
+    if projection is None:
+        out.copy_(activated)
+    elif clip is None:
+        out.copy_(projection(activated))
+    else:
+        torch.clamp(projection(activated), -clip, clip, out=out)
 
 
 def _save(

@@ -12,8 +12,7 @@ from torch import nn
 
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import block_rows, run
-from elmo_components.kernels.engines import ROW_STEP, padded_bfloat16
-from elmo_components.kernels.products import TRAINING_BFLOAT16
+from elmo_components.kernels.products import ROW_STEP, padded_bfloat16
 from elmo_components.kernels.steps import Steps
 
 __all__ = ["projected_lstm"]
@@ -24,25 +23,25 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 _clamp_backward = torch.ops.aten.hardtanh_backward.grad_input
 
 
-def projected_lstm(call: LstmCall, precision: str) -> tuple[torch.Tensor, LayerState]:
-    """See `kernels.reference.projected_lstm`; `precision` is one of `products`' for training."""
+def projected_lstm(call: LstmCall, *, bfloat16: bool) -> tuple[torch.Tensor, LayerState]:
+    """See `kernels.reference.projected_lstm`; with `bfloat16`, products are of bfloat16 numbers."""
     weights = [part for weight in call.weights for part in weight]
-    outputs, hidden, cell = _Layer.apply(call, precision, call.inputs, *call.state, *weights)
+    outputs, hidden, cell = _Layer.apply(call, bfloat16, call.inputs, *call.state, *weights)
     return outputs, LayerState(hidden, cell)
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, call: LstmCall, precision: str, *tensors: Optional[torch.Tensor]
+        ctx: Any, call: LstmCall, bfloat16: bool, *tensors: Optional[torch.Tensor]
     ) -> tuple:
-        outputs, state, ctx.saved = run(call, precision, save=True)
+        outputs, state, ctx.saved = run(call, bfloat16=bfloat16, save=True)
         ctx.save_for_backward(call.dropout, *tensors[3:])
         # the call itself would keep its tensors in memory
         ctx.lengths, ctx.shape = call.lengths, call.inputs.shape
         ctx.cell_clip, ctx.projection_clip = call.cell_clip, call.projection_clip
         # the type of the products
-        ctx.dtype = torch.bfloat16 if precision == TRAINING_BFLOAT16 else call.inputs.dtype
+        ctx.dtype = torch.bfloat16 if bfloat16 else call.inputs.dtype
         return outputs, *state
 
     @staticmethod

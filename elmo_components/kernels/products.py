@@ -1,82 +1,67 @@
-"""Products of rows with large weights, by an engine that a fixed rule chooses."""
+"""Products of rows with the weights of all directions, by torch's BLAS."""
 
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
 
-from elmo_components.kernels.engines import (
-    Engine,
-    Outputs,
-    bfloat16_training,
-    blas,
-    blas_training,
-    fbgemm,
-    has_fbgemm,
-    has_onednn,
-    onednn,
-)
+__all__ = ["ROW_STEP", "Product", "padded_bfloat16"]
 
-__all__ = ["TRAINING", "TRAINING_BFLOAT16", "Product"]
-
-TRAINING = "training"
-TRAINING_BFLOAT16 = "training bfloat16"
-# For a smaller weight BLAS is as fast as oneDNN.
-MIN_ONEDNN_WEIGHT = 1 << 18
+# The number of rows of a bfloat16 product is rounded up to a multiple of at most this.
+ROW_STEP = 128
 
 
 class Product:
     """
-    The product of inputs with the transpose of a weight, for one weight a direction.
-
-    The engine depends only on the type, the size and the processor, so that a call always gives the
-    same numbers. It is the fastest one measured on AMD and Intel.
+    The product of rows with the transpose of a weight, for one weight a direction.
 
     # Parameters
 
     weights : `Sequence[torch.Tensor]`
-        One for each direction, (output_size, input_size), float32 or float64. They are packed;
-        later changes have no effect.
-    precision : `str`
-        One of `call.PRECISIONS`, `TRAINING` or `TRAINING_BFLOAT16`. If torch or the processor lacks
-        a precision, the product has the next higher one.
+        One for each direction, (output_size, input_size). They are copied; later changes have no
+        effect.
+    bfloat16 : `bool`
+        Whether rows and weights are rounded to bfloat16. Sums are float32.
     """
 
-    def __init__(self, weights: Sequence[torch.Tensor], precision: str) -> None:
-        weights = [weight.detach() for weight in weights]
-        self._single: Optional[Engine] = None
-        self._engine: Engine
-        float32 = weights[0].dtype == torch.float32
-        if float32 and precision == TRAINING_BFLOAT16:
-            self._engine = bfloat16_training(weights)
-        elif precision in (TRAINING, TRAINING_BFLOAT16):
-            self._engine = blas_training(weights)
-        elif float32 and precision == "int8" and has_fbgemm():
-            self._engine = fbgemm(weights)
-        elif not float32 or weights[0].numel() < MIN_ONEDNN_WEIGHT:
-            self._engine = blas(weights)
-        elif precision != "float32" and has_onednn(torch.bfloat16):
-            self._engine = onednn([weight.bfloat16() for weight in weights])
-        elif has_onednn(torch.float32):
-            self._engine = onednn(weights)
-            # BLAS is faster for one row
-            self._single = blas(weights)
+    def __init__(self, weights: Sequence[torch.Tensor], *, bfloat16: bool) -> None:
+        self._bfloat16 = bfloat16
+        # (directions, input_size, output_size)
+        if bfloat16:
+            self._weights = torch.stack([part.detach().bfloat16() for part in weights]).mT
         else:
-            self._engine = blas(weights)
+            self._weights = torch.stack([part.detach().t() for part in weights]).contiguous()
 
-    def __call__(self, inputs: torch.Tensor, addend: Optional[Outputs] = None) -> Outputs:
+    def __call__(self, rows: torch.Tensor, addend: Optional[torch.Tensor] = None) -> torch.Tensor:
         """
-        Returns the product plus `addend`: one tensor (directions, rows, output_size), or one
-        (1, rows, output_size) for each direction.
+        Returns the product plus `addend`, (directions, rows, output_size).
 
         # Parameters
 
-        inputs : `torch.Tensor`
+        rows : `torch.Tensor`
             (directions, rows, input_size)
-        addend : `Optional[Outputs]`
-            Outputs, which may be overwritten and returned; or one bias, (directions, 1,
-            output_size), which does not change.
+        addend : `Optional[torch.Tensor]`
+            (directions, rows, output_size), or (directions, 1, output_size) for all rows.
         """
-        if self._single is not None and inputs.size(1) == 1:
-            return self._single(inputs, addend)
-        return self._engine(inputs, addend)
+        if self._bfloat16:
+            product = torch.bmm(padded_bfloat16(rows), self._weights)[:, : rows.size(1)]
+            return product.float() if addend is None else addend + product
+        if addend is None:
+            return torch.bmm(rows, self._weights)
+        return torch.baddbmm(addend, rows, self._weights)
+
+
+def padded_bfloat16(rows: torch.Tensor) -> torch.Tensor:
+    """
+    Returns (directions, rows, size) in bfloat16, with zeros for up to `ROW_STEP` more rows.
+
+    oneDNN compiles for every new shape, which takes longer than most products. So the number of
+    rows takes few values.
+    """
+    directions, count, size = rows.shape
+    step = ROW_STEP // 4 if count <= 512 else ROW_STEP
+    # (directions, count rounded up, size)
+    padded = rows.new_empty(directions, -(-count // step) * step, size, dtype=torch.bfloat16)
+    padded[:, :count] = rows
+    padded[:, count:] = 0.0
+    return padded

@@ -262,7 +262,6 @@ def test_inference_mode_leaves_nothing_behind_that_training_trips_over() -> None
 @pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("precision, least", [("bfloat16", 0.999), ("int8", 0.99)])
 def test_lower_precisions_are_close(precision: str, least: float) -> None:
-    # large enough for every engine
     config = LstmConfig(256, 1024, 2, 3.0, 3.0, True)
     module = ElmoLstm(config, input_size=256, precision=precision).eval()
     lengths = torch.tensor([9, 1, 4])
@@ -286,24 +285,6 @@ def test_gradients_are_always_of_full_precision() -> None:
         one(inputs, mask)[0].sum().backward()
     for one, other in zip(module.parameters(), exact.parameters()):
         torch.testing.assert_close(one.grad, other.grad)
-
-
-@pytest.mark.usefixtures("chosen")
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_in_int8_a_sentence_alone_and_in_a_batch_has_equal_vectors(num_threads: int) -> None:
-    module = ElmoLstm(LstmConfig(256, 1024, 2, 3.0, 3.0, True), input_size=256, precision="int8")
-    mask = torch.arange(9).unsqueeze(0) < torch.tensor([9, 1, 4, 7]).unsqueeze(1)
-    inputs = torch.randn(4, 9, 256) * torch.tensor([0.1, 1.0, 3.0, 9.0]).view(4, 1, 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        with torch.no_grad():
-            together = module(inputs, mask)[0]
-            for row in range(4):
-                alone = module(inputs[row : row + 1], mask[row : row + 1])[0]
-                assert torch.equal(alone[:, 0], together[:, row])
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("chosen")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from elmo_components.config import LstmConfig
-from elmo_components.kernels import LayerState, StackCall, native, use_backend
+from elmo_components.kernels import PRECISIONS, LayerState, StackCall, native, use_backend
 from elmo_components.kernels.native import forward, openmp
 from elmo_components.kernels.native.structures import OpenMp
 from elmo_components.modules.lstm import ElmoLstm, LstmState
@@ -74,6 +74,21 @@ def test_one_call_computes_them_without_gradients_and_dropout_only(
         assert not calls
         module.float()(inputs, mask)
     assert len(calls) == 1
+
+
+@compiled
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_sentence_alone_and_in_a_batch_has_equal_vectors(
+    num_threads: int, precision: str
+) -> None:
+    module, (inputs, mask) = lstm(precision=precision), batch()
+    # sentences of very different sizes
+    inputs *= torch.tensor([0.1, 1.0, 3.0, 9.0]).view(4, 1, 1)
+    with torch.no_grad():
+        together = module(inputs, mask)[0]
+        for row in range(len(LENGTHS)):
+            alone = module(inputs[row : row + 1], mask[row : row + 1])[0]
+            assert torch.equal(alone[:, 0], together[:, row])
 
 
 @compiled
