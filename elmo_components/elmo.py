@@ -21,7 +21,7 @@ from elmo_components.config import ElmoConfig
 from elmo_components.embedding.batches import BATCH_SIZE, WINDOW, embed_sentences, embed_stream
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.char_cnn import CACHE_SIZE
-from elmo_components.modules.lstm import LstmState
+from elmo_components.modules.lstm_state import LstmState
 from elmo_components.modules.scalar_mix import ScalarMix
 
 __all__ = ["Elmo", "ElmoOutput"]

@@ -11,7 +11,8 @@ from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, 
 from elmo_components.config import CharCnnConfig, ElmoConfig
 from elmo_components.modules.char_cnn import CACHE_SIZE, CharCnn
 from elmo_components.modules.eager import eager
-from elmo_components.modules.lstm import ElmoLstm, LstmState, sentence_lengths
+from elmo_components.modules.lstm import ElmoLstm, sentence_lengths
+from elmo_components.modules.lstm_state import LstmState
 
 __all__ = ["BiLm", "BiLmOutput", "check_ids"]
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from elmo_components.checkpoints.checkpoint import SOFTMAX_NAMES, Checkpoint
 from elmo_components.modules.bilm import BiLm
-from elmo_components.modules.lstm import LstmState
+from elmo_components.modules.lstm_state import LstmState
 from elmo_components.pretraining.softmax import AdaptiveSoftmax, OwnWeights, Softmax
 
 logger = logging.getLogger(__name__)

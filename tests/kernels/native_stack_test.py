@@ -10,7 +10,8 @@ from elmo_components.config import LstmConfig
 from elmo_components.kernels import PRECISIONS, LayerState, StackCall, native, use_backend
 from elmo_components.kernels.native import forward, openmp
 from elmo_components.kernels.native.structures import OpenMp
-from elmo_components.modules.lstm import ElmoLstm, LstmState
+from elmo_components.modules.lstm import ElmoLstm
+from elmo_components.modules.lstm_state import LstmState
 from tests.closeness import assert_close
 from tests.kernels.native_test import call, compiled, num_threads
 

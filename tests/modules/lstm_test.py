@@ -5,7 +5,8 @@ import torch
 
 from elmo_components.config import LstmConfig
 from elmo_components.kernels import LayerState, LstmCall, projected_lstm
-from elmo_components.modules.lstm import ElmoLstm, LstmState
+from elmo_components.modules.lstm import ElmoLstm
+from elmo_components.modules.lstm_state import LstmState
 
 BATCH, TIME, INPUT, HIDDEN, CELL = 3, 6, 5, 4, 7
 LENGTHS = torch.tensor([6, 2, 4])

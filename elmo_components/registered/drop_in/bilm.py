@@ -18,7 +18,7 @@ from elmo_components.checkpoints.bilm_tf.format import load_weights
 from elmo_components.checkpoints.untrusted.json_text import read_json_file
 from elmo_components.config import ElmoConfig
 from elmo_components.modules.bilm import BiLm, BiLmOutput
-from elmo_components.modules.lstm import LstmState, carried
+from elmo_components.modules.lstm_state import LstmState, carried
 from elmo_components.registered.drop_in.archive import config_in, weights_to_come
 from elmo_components.registered.drop_in.parameters import (
     draw_as_allennlp,

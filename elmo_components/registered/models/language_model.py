@@ -14,7 +14,7 @@ from elmo_components import checkpoints
 from elmo_components.characters import CharacterMapper
 from elmo_components.checkpoints import Checkpoint
 from elmo_components.modules.bilm import BiLm
-from elmo_components.modules.lstm import LstmState
+from elmo_components.modules.lstm_state import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.registered.models.processes import exclude_from_ddp, per_process
 from elmo_components.registered.models.softmax import NextWordSoftmax

@@ -13,7 +13,7 @@ from elmo_components import checkpoints
 from elmo_components.caching.layer_cache import LayerCache
 from elmo_components.elmo import Elmo
 from elmo_components.modules.char_cnn import CACHE_SIZE
-from elmo_components.modules.lstm import LstmState, carried
+from elmo_components.modules.lstm_state import LstmState, carried
 from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.token_embedders.spelling import check_spelling
 

@@ -9,7 +9,7 @@ from allennlp.modules.elmo import batch_to_ids
 
 from elmo_components.characters import CharacterMapper
 from elmo_components.elmo import Elmo
-from elmo_components.modules.lstm import carried
+from elmo_components.modules.lstm_state import carried
 from tests.characters_test import WORDS
 from tests.closeness import assert_close
 
