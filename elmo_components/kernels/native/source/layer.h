@@ -14,8 +14,8 @@
 #define ELMO_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// Changes with every change of this interface.
-constexpr int64_t ELMO_INTERFACE = 3;
+// Changes with every change of this interface or that of encoder.h.
+constexpr int64_t ELMO_INTERFACE = 4;
 
 // Instruction sets: in float32, slowest first; and in int8.
 enum { ELMO_PORTABLE = 0, ELMO_AVX2 = 1, ELMO_AVX512 = 2, ELMO_AVX512_INT8 = 3 };
