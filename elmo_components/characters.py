@@ -45,15 +45,14 @@ WORD_BASE = 1 << 15
 ONE_HIGHER = "".join(chr(byte + 1) for byte in range(256))
 
 
-MASK = chr(0)
-# What begins a word, and what ends the longest and the shortest one, as code points.
+# What begins a word, and for each number of characters what ends it, as code points.
 BEGIN = chr(BEGIN_WORD + 1)
-END = chr(END_WORD + 1) + chr(PADDING + 1) * MAX_LENGTH
+ENDS = [chr(END_WORD + 1) + chr(PADDING + 1) * (MAX_LENGTH - n) for n in range(MAX_LENGTH + 1)]
 
 
-def _frame(characters: str, *, digits: str = "") -> str:
-    """Returns the ids of a word as code points; `characters` and `digits` are such ids too."""
-    return f"{BEGIN}{characters}{END}"[:MAX_CHARACTERS] + digits
+def _frame(characters: str) -> str:
+    """Returns the ids of a word as code points; `characters` are such ids too."""
+    return BEGIN + characters + ENDS[len(characters)]
 
 
 SENTENCE_MARKS = {
@@ -107,11 +106,11 @@ class WordIds(Sequence[numpy.ndarray]):
             The number of rows: that many words at most, and rows of 0 after them. `None` for all.
         """
         # one string for all words is several times as fast as an array for each
-        text = "".join(self._spellings[:length])
+        data = "".join(self._spellings[:length]).encode("utf-16-le")
         if length is not None:
-            text = text.ljust(length * ids_per_word, MASK)
+            data = data.ljust(length * ids_per_word * ID_TYPE.itemsize, b"\0")
         # (words, ids_per_word)
-        return _as_ids(text).reshape(-1, ids_per_word)
+        return numpy.frombuffer(data, dtype=ID_TYPE).reshape(-1, ids_per_word)
 
 
 class CharacterMapper:
@@ -300,11 +299,10 @@ def _spellings(
 def _spell_bytes(word: str) -> str:
     if word in SENTENCE_MARKS:
         return SENTENCE_MARKS[word]
-    return _frame(_one_higher(word.encode("utf-8", "ignore")[:MAX_LENGTH]))
-
-
-def _one_higher(data: bytes) -> str:
-    return codecs.charmap_decode(data, "strict", ONE_HIGHER)[0]
+    # in one step, because each new word takes this time
+    data = word.encode("utf-8", "ignore")[:MAX_LENGTH]
+    characters, length = codecs.charmap_decode(data, "strict", ONE_HIGHER)
+    return BEGIN + characters + ENDS[length]
 
 
 def _by_alphabet(alphabet: str, added: tuple[tuple[str, int], ...]) -> Callable[[str], str]:
@@ -329,7 +327,7 @@ def _by_code_points(alphabet: str, words: str) -> Callable[[str], str]:
         if rows is None:
             return _frame(characters)
         number = rows.get(word, rows[UNKNOWN_WORD]) + 1
-        return _frame(characters, digits=chr(number // WORD_BASE) + chr(number % WORD_BASE))
+        return _frame(characters) + chr(number // WORD_BASE) + chr(number % WORD_BASE)
 
     return spell
 
@@ -344,7 +342,8 @@ class _OwnIds(dict[int, str]):
         )
 
     def __missing__(self, code_point: int) -> str:
-        return _one_higher(chr(code_point).encode("utf-8", "ignore"))
+        data = chr(code_point).encode("utf-8", "ignore")
+        return codecs.charmap_decode(data, "strict", ONE_HIGHER)[0]
 
 
 class _OneUnknown(_OwnIds):
