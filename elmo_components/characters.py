@@ -35,7 +35,7 @@ UNKNOWN_ID = 1
 
 # The number of ids between the begin-word and the end-word mark.
 MAX_LENGTH = MAX_CHARACTERS - 2
-# The number of words whose ids are cached, in about 25 MB.
+# The number of words whose ids are cached, in about 20 MB.
 CACHE_SIZE = 1 << 16
 # UTF-16 encodes the code points up to 0xD7FF as these integers.
 ID_TYPE = numpy.dtype("<i2")
@@ -43,7 +43,6 @@ ID_TYPE = numpy.dtype("<i2")
 WORD_BASE = 1 << 15
 # For each byte the character whose code point is the byte's id.
 ONE_HIGHER = "".join(chr(byte + 1) for byte in range(256))
-
 
 # What begins a word, and for each number of characters what ends it, as code points.
 BEGIN = chr(BEGIN_WORD + 1)
