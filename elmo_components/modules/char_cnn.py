@@ -180,8 +180,7 @@ class CharCnn(nn.Module):
             for row in rows.view(f"V{rows.itemsize * characters}").ravel().tolist()
         ]
 
-        # this module has no parameter of its own, and its own hooks run after `forward`
-        weights = frozen_weights(list(self.modules())[1:])
+        weights = frozen_weights(self._parts())
 
         def compute(words: Sequence[bytes]) -> torch.Tensor:
             ids = numpy.frombuffer(b"".join(words), dtype=numpy.int16).reshape(-1, characters)
@@ -226,7 +225,7 @@ class CharCnn(nn.Module):
         self, characters: torch.Tensor, weights: Optional[Sequence[torch.Tensor]]
     ) -> Optional[PackedEncoder]:
         """Returns the packed encoder if it can compute the words of (words, characters) ids."""
-        if weights is None or not has_encoder():
+        if weights is None or not has_encoder() or not all(map(_is_known, self._parts())):
             return None
         if any(weight.dtype != torch.float32 or weight.device.type != "cpu" for weight in weights):
             return None
@@ -237,17 +236,18 @@ class CharCnn(nn.Module):
             return None
         return self._packed.get("encoder", weights, lambda: PackedEncoder(self._weights()))
 
+    def _parts(self) -> list[nn.Module]:
+        # this module has no parameter of its own, and its own hooks run after `forward`
+        return list(self.modules())[1:]
+
     def _weights(self) -> EncoderWeights:
         # a word's own vector is projected together with its features
-        projects = self.projection is not None and self.word_embedding is None
+        projection = self.projection if self.word_embedding is None else None
         return EncoderWeights(
             self.character_embedding.weight,
             [convolution() for convolution in self.convolutions],
-            [
-                (_linear(highway.carry), _linear(highway.transform))
-                for highway in cast(Sequence[Highway], self.highways)
-            ],
-            _linear(cast(nn.Linear, self.projection)) if projects else None,
+            [cast(Highway, highway).linears() for highway in self.highways],
+            None if projection is None else Linear(projection.weight, projection.bias),
             self.config.activation,
         )
 
@@ -326,8 +326,11 @@ class CharCnn(nn.Module):
         return filtered if self.projection is None else self.projection(filtered)
 
 
-def _linear(layer: nn.Linear) -> Linear:
-    return Linear(layer.weight, layer.bias)
+def _is_known(module: nn.Module) -> bool:
+    """Returns whether a module computes what the compiled backend does with its weights."""
+    known = type(module) in (nn.Embedding, nn.Linear, nn.ModuleList, _Filters)
+    has_bias = getattr(module, "bias", ...) is not None
+    return (known and has_bias) or hasattr(module, "linears")
 
 
 def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, int]]:

@@ -202,3 +202,33 @@ def test_words_that_do_not_fit_the_tables_are_refused() -> None:
             encoder.vectors(torch.full((1, 3), wrong))
     with pytest.raises(ValueError, match="of 5 filters"):
         encoder.vectors_of_maxima(torch.zeros(1, 6))
+
+
+class Twice(torch.nn.Linear):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return 2.0 * super().forward(inputs)
+
+
+@pytest.mark.parametrize("name", ["projection", "highways.0.carry", "highways.0"])
+def test_a_module_of_another_class_is_computed_by_torch(name: str) -> None:
+    char_cnn = CharCnn(CharCnnConfig(4, ((1, 3), (2, 4)), 1, "relu"), hidden_size=6)
+    path, _, last = name.rpartition(".")
+    setattr(char_cnn.get_submodule(path), last, Twice(7, 6 if name == "projection" else 7))
+    ids = CharacterMapper().batch_ids([["a", "fox"]])
+    expected = char_cnn(ids).detach()
+    with torch.no_grad():
+        assert_close(char_cnn(ids), expected)
+    assert encoder_of(char_cnn) is None
+
+
+def test_weights_that_do_not_fit_each_other_are_refused() -> None:
+    weights = random_weights(filters=[(3, 5)], hidden_size=4)
+    for wrong in (
+        weights._replace(characters=torch.zeros(262, 6)),
+        weights._replace(convolutions=[(weights.convolutions[0][0], torch.zeros(6))]),
+        weights._replace(highways=[(weights.highways[0][0], random_linear(5, 6))]),
+        weights._replace(projection=Linear(torch.zeros(4, 5), torch.zeros(5))),
+        weights._replace(characters=torch.zeros(262, 5).double()),
+    ):
+        with pytest.raises(ValueError, match="A weight must be float32 of shape"):
+            PackedEncoder(wrong)

@@ -64,10 +64,15 @@ class PackedEncoder:
     has_tables : `bool`
         Whether it computes the convolutions. It does not where the products of all characters would
         take more than 64 MB or are not finite.
+
+    # Raises
+
+    `ValueError` for weights that are not float32, not on the CPU, or do not fit each other.
     """
 
     @torch.no_grad()
     def __init__(self, weights: EncoderWeights) -> None:
+        _check(weights)
         self._functions = library.functions()
         self._instructions = library.find().instructions
         # what the addresses below point to
@@ -200,3 +205,29 @@ class PackedEncoder:
     def _address(self, tensor: torch.Tensor) -> int:
         self._memory.append(tensor)
         return tensor.data_ptr()
+
+
+def _check(weights: EncoderWeights) -> None:
+    """The library reads memory by these sizes."""
+    embedding_size = weights.characters.size(1)
+    size = sum(weight.size(0) for weight, _ in weights.convolutions)
+    expected: list[tuple[torch.Tensor, tuple[int, ...]]] = [
+        (weights.characters, (weights.characters.size(0), embedding_size))
+    ]
+    for weight, bias in weights.convolutions:
+        number, _, width = weight.shape
+        expected += [(weight, (number, embedding_size, width)), (bias, (number,))]
+    for linear in (linear for pair in weights.highways for linear in pair):
+        expected += [(linear.weight, (size, size)), (linear.bias, (size,))]
+    if weights.projection is not None:
+        hidden_size = weights.projection.weight.size(0)
+        expected += [
+            (weights.projection.weight, (hidden_size, size)),
+            (weights.projection.bias, (hidden_size,)),
+        ]
+    for tensor, shape in expected:
+        if tensor.shape != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(
+                f"A weight must be float32 of shape {shape} on the CPU; found {tensor.dtype} of "
+                f"shape {tuple(tensor.shape)} on {tensor.device}"
+            )
