@@ -14,7 +14,7 @@
 #define ELMO_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// Changes with every change of this interface or that of encoder.h.
+// Changes with every change of this interface.
 constexpr int64_t ELMO_INTERFACE = 4;
 
 // Instruction sets: in float32, slowest first; and in int8.
