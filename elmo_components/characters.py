@@ -1,10 +1,10 @@
 """Words to character ids: bilm-tf's UTF-8 bytes, with or without an alphabet, or code points."""
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from functools import lru_cache
 from itertools import chain
-from typing import Callable, Optional, cast
+from typing import Any, Optional, Union, overload
 
 import numpy
 import torch
@@ -22,7 +22,7 @@ from elmo_components.alphabet import (
 )
 from elmo_components.config import CharCnnConfig
 
-__all__ = ["CharacterMapper", "check_tokens", "join_ids", "sentence_marks", "word_numbers"]
+__all__ = ["CharacterMapper", "WordIds", "check_tokens", "sentence_marks", "word_numbers"]
 
 # bilm-tf's numbers. All ids that this module returns are one higher, so that 0 can be the mask.
 BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PADDING = range(256, 261)
@@ -35,7 +35,7 @@ UNKNOWN_ID = 1
 
 # The number of ids between the begin-word and the end-word mark.
 MAX_LENGTH = MAX_CHARACTERS - 2
-# The number of words whose ids are cached, in at most about 30 MB.
+# The number of words whose ids are cached, in about 20 MB.
 CACHE_SIZE = 1 << 16
 # UTF-16 encodes the code points up to 0xD7FF as these integers.
 ID_TYPE = numpy.dtype("<i2")
@@ -44,19 +44,72 @@ WORD_BASE = 1 << 15
 # For each byte the character whose code point is the byte's id.
 ONE_HIGHER = "".join(chr(byte + 1) for byte in range(256))
 
+# What begins a word, and for each number of characters what ends it, as code points.
+BEGIN = chr(BEGIN_WORD + 1)
+ENDS = [chr(END_WORD + 1) + chr(PADDING + 1) * (MAX_LENGTH - n) for n in range(MAX_LENGTH + 1)]
 
-def _frame(characters: str, *, digits: str = "") -> numpy.ndarray:
-    """Returns the ids of a word. `characters` and `digits` have ids as code points."""
-    word = f"{chr(BEGIN_WORD + 1)}{characters}{chr(END_WORD + 1)}"
-    padded = word.ljust(MAX_CHARACTERS, chr(PADDING + 1)) + digits
-    # (characters,), read-only because all tokens of a word share it
-    return numpy.frombuffer(padded.encode("utf-16-le"), dtype=ID_TYPE)
+
+def _frame(characters: str) -> str:
+    """Returns the ids of a word as code points; `characters` are such ids too."""
+    return BEGIN + characters + ENDS[len(characters)]
 
 
 SENTENCE_MARKS = {
     BOS_TOKEN: _frame(chr(BEGIN_SENTENCE + 1)),
     EOS_TOKEN: _frame(chr(END_SENTENCE + 1)),
 }
+
+
+def _as_ids(spelling: str) -> numpy.ndarray:
+    # (characters,), read-only
+    return numpy.frombuffer(spelling.encode("utf-16-le"), dtype=ID_TYPE)
+
+
+class WordIds(Sequence[numpy.ndarray]):
+    """
+    The ids of a sentence's words: a sequence of int64 arrays, (ids_per_word,), made when read.
+
+    Equal words share their memory here.
+
+    # Parameters
+
+    spellings : `list[str]`
+        Each word's ids as code points.
+    """
+
+    __slots__ = ("_spellings",)
+
+    def __init__(self, spellings: list[str]) -> None:
+        self._spellings = spellings
+
+    def __len__(self) -> int:
+        return len(self._spellings)
+
+    @overload
+    def __getitem__(self, place: int) -> numpy.ndarray: ...
+    @overload
+    def __getitem__(self, place: slice) -> "WordIds": ...
+
+    def __getitem__(self, place: Union[int, slice]) -> Union[numpy.ndarray, "WordIds"]:
+        if isinstance(place, slice):
+            return WordIds(self._spellings[place])
+        return _as_ids(self._spellings[place]).astype(numpy.int64)
+
+    def joined(self, ids_per_word: int, *, length: Optional[int] = None) -> numpy.ndarray:
+        """
+        Returns the ids in one array: int16, (words, ids_per_word).
+
+        # Parameters
+
+        length : `Optional[int]`
+            The number of rows: that many words at most, and rows of 0 after them. `None` for all.
+        """
+        # one string for all words is several times as fast as an array for each
+        data = "".join(self._spellings[:length]).encode("utf-16-le")
+        if length is not None:
+            data = data.ljust(length * ids_per_word * ID_TYPE.itemsize, b"\0")
+        # (words, ids_per_word)
+        return numpy.frombuffer(data, dtype=ID_TYPE).reshape(-1, ids_per_word)
 
 
 class CharacterMapper:
@@ -109,12 +162,6 @@ class CharacterMapper:
         alphabet = read_alphabet(alphabet, units=units)
         words = read_words(words, units=units)
         self.ids_per_word = MAX_CHARACTERS + (WORD_DIGITS if words else 0)
-        self._ids: Callable[[str], numpy.ndarray] = _byte_ids
-        if units == CODE_POINTS:
-            self._ids = _code_points(alphabet, words)
-        elif alphabet:
-            self._ids = partial(_alphabet_ids, alphabet)
-        self._added: dict[str, numpy.ndarray] = {}
         if tokens_to_add and units == CODE_POINTS:
             raise ValueError("tokens_to_add must be empty with code points. Remove it")
         for token, character in (tokens_to_add or {}).items():
@@ -123,7 +170,8 @@ class CharacterMapper:
                     f"The ids of tokens_to_add must be from 0 to {PADDING}; "
                     f"{token!r} has {character}"
                 )
-            self._added[token] = _frame(chr(character + 1))
+        added = tuple((tokens_to_add or {}).items())
+        self._spellings = _spellings(alphabet, units, words, added)
 
     @classmethod
     def of(
@@ -135,12 +183,18 @@ class CharacterMapper:
 
     def word_ids(self, word: str) -> numpy.ndarray:
         """Returns the ids of a word: a read-only int16 array of shape (ids_per_word,)."""
-        return self._added[word] if word in self._added else self._ids(word)
+        return _as_ids(self._spellings[word])
 
-    def sentence_ids(self, words: Iterable[str]) -> list[numpy.ndarray]:
-        """Returns the ids of each word, for `join_ids`. Equal words share one array."""
-        # without tokens_to_add, no Python runs per word
-        return list(map(self.word_ids if self._added else self._ids, words))
+    def sentence_ids(self, words: Iterable[str]) -> WordIds:
+        """
+        Returns the ids of each word.
+
+        # Raises
+
+        `TypeError` for a word that is not a string.
+        """
+        # no Python runs for a word that is cached
+        return WordIds(list(map(self._spellings.__getitem__, words)))
 
     def batch_ids(self, sentences: Sequence[Sequence[str]]) -> torch.Tensor:
         """
@@ -171,7 +225,7 @@ class CharacterMapper:
             for number, sentence in enumerate(sentences):
                 check_tokens(sentence, f"sentences[{number}]")
             raise
-        ids[is_word] = join_ids(words, ids_per_word=self.ids_per_word)
+        ids[is_word] = words.joined(self.ids_per_word)
         return torch.from_numpy(ids)
 
 
@@ -190,15 +244,6 @@ def check_tokens(sentence: Sequence[str], name: str) -> None:
             )
 
 
-def join_ids(
-    words: Sequence[numpy.ndarray], *, ids_per_word: int = MAX_CHARACTERS
-) -> numpy.ndarray:
-    """Returns the ids of words in one array: (words, ids_per_word), int16."""
-    # several times as fast as numpy.stack; the cast is for type stubs before Python 3.12
-    joined = b"".join(cast(Sequence[bytes], words))
-    return numpy.frombuffer(joined, dtype=ID_TYPE).reshape(len(words), ids_per_word)
-
-
 def sentence_marks(config: CharCnnConfig) -> list[numpy.ndarray]:
     """Returns the ids of the marks before and after a sentence: int64, (ids_per_word,) each."""
     mapper = CharacterMapper.of(config)
@@ -212,24 +257,78 @@ def word_numbers(ids: torch.Tensor) -> torch.Tensor:
     return ids[..., -2] * WORD_BASE + ids[..., -1] - 1
 
 
-@lru_cache(maxsize=CACHE_SIZE)
-def _byte_ids(word: str) -> numpy.ndarray:
-    if not isinstance(word, str):
-        raise TypeError(f"A word must be a string; found {word!r}")
+class _Spellings(dict[str, str]):
+    """
+    The ids of words as code points, computed when first asked for. Use `_spellings`, which shares
+    equal ones. At `CACHE_SIZE` words it starts again with none.
+    """
+
+    def __init__(self, spell: Callable[[str], str], made_from: tuple) -> None:
+        super().__init__()
+        self._spell = spell
+        self._made_from = made_from
+
+    def __missing__(self, word: str) -> str:
+        if not isinstance(word, str):
+            raise TypeError(f"A word must be a string; found {word!r}")
+        spelling = self._spell(word)
+        if len(self) >= CACHE_SIZE:
+            self.clear()
+        self[word] = spelling
+        return spelling
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process has a cache of its own
+        return _spellings, self._made_from
+
+
+# a large word table takes long to build; a reader and its model share it
+@lru_cache(maxsize=8)
+def _spellings(
+    alphabet: str, units: str, words: str, added: tuple[tuple[str, int], ...]
+) -> _Spellings:
+    spell: Callable[[str], str] = _spell_bytes
+    if units == CODE_POINTS:
+        spell = _by_code_points(alphabet, words)
+    elif alphabet or added:
+        spell = _by_alphabet(alphabet, added)
+    return _Spellings(spell, (alphabet, units, words, added))
+
+
+def _spell_bytes(word: str) -> str:
     if word in SENTENCE_MARKS:
         return SENTENCE_MARKS[word]
-    return _frame(_spell(word.encode("utf-8", "ignore")[:MAX_LENGTH]))
+    # in one step, because each new word takes this time
+    data = word.encode("utf-8", "ignore")[:MAX_LENGTH]
+    characters, length = codecs.charmap_decode(data, "strict", ONE_HIGHER)
+    return BEGIN + characters + ENDS[length]
 
 
-def _spell(data: bytes) -> str:
-    return codecs.charmap_decode(data, "strict", ONE_HIGHER)[0]
+def _by_alphabet(alphabet: str, added: tuple[tuple[str, int], ...]) -> Callable[[str], str]:
+    special = SENTENCE_MARKS | {token: _frame(chr(number + 1)) for token, number in added}
+    ids = _OwnIds(alphabet)
+
+    def spell(word: str) -> str:
+        if word in special:
+            return special[word]
+        return _frame(word.translate(ids)[:MAX_LENGTH])
+
+    return spell
 
 
-@lru_cache(maxsize=CACHE_SIZE)
-def _alphabet_ids(alphabet: str, word: str) -> numpy.ndarray:
-    if not isinstance(word, str) or word in SENTENCE_MARKS:
-        return _byte_ids(word)
-    return _frame(word.translate(_own_ids(alphabet))[:MAX_LENGTH])
+def _by_code_points(alphabet: str, words: str) -> Callable[[str], str]:
+    ids = _OneUnknown(alphabet)
+    rows = {word: row for row, word in enumerate(words.split("\n"))} if words else None
+
+    def spell(word: str) -> str:
+        word = word[:MAX_LENGTH]
+        characters = CODE_POINT_MARKS.get(word) or word.translate(ids)
+        if rows is None:
+            return _frame(characters)
+        number = rows.get(word, rows[UNKNOWN_WORD]) + 1
+        return _frame(characters) + chr(number // WORD_BASE) + chr(number % WORD_BASE)
+
+    return spell
 
 
 class _OwnIds(dict[int, str]):
@@ -242,10 +341,8 @@ class _OwnIds(dict[int, str]):
         )
 
     def __missing__(self, code_point: int) -> str:
-        return _spell(chr(code_point).encode("utf-8", "ignore"))
-
-
-_own_ids = lru_cache(maxsize=4)(_OwnIds)
+        data = chr(code_point).encode("utf-8", "ignore")
+        return codecs.charmap_decode(data, "strict", ONE_HIGHER)[0]
 
 
 class _OneUnknown(_OwnIds):
@@ -253,35 +350,3 @@ class _OneUnknown(_OwnIds):
 
     def __missing__(self, code_point: int) -> str:
         return chr(UNKNOWN_ID)
-
-
-class _CodePoints:
-    """The ids of words by code points. Use `_code_points`, which shares equal ones."""
-
-    def __init__(self, alphabet: str, words: str) -> None:
-        self._made_from = alphabet, words
-        self._ids = _OneUnknown(alphabet)
-        self._rows = {word: row for row, word in enumerate(words.split("\n"))} if words else None
-        self._cached = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
-
-    def __reduce__(self) -> tuple:
-        return _code_points, self._made_from
-
-    def __call__(self, word: str) -> numpy.ndarray:
-        return self._cached(word)
-
-    def _word_ids(self, word: str) -> numpy.ndarray:
-        if not isinstance(word, str):
-            raise TypeError(f"A word must be a string; found {word!r}")
-        word = word[:MAX_LENGTH]
-        characters = CODE_POINT_MARKS.get(word) or word.translate(self._ids)
-        if self._rows is None:
-            return _frame(characters)
-        number = self._rows.get(word, self._rows[UNKNOWN_WORD]) + 1
-        return _frame(characters, digits=chr(number // WORD_BASE) + chr(number % WORD_BASE))
-
-
-@lru_cache(maxsize=4)
-def _code_points(alphabet: str, words: str) -> _CodePoints:
-    # a large word table takes long to build; a reader and its model share it
-    return _CodePoints(alphabet, words)

@@ -19,18 +19,23 @@ from elmo_components.kernels.call import (
     LstmCall,
     StackCall,
 )
+from elmo_components.kernels.native.encoder import EncoderWeights, Linear, PackedEncoder
 from elmo_components.kernels.packed import PackedWeights
 
 __all__ = [
     "PRECISIONS",
     "BackendUnavailable",
     "DirectionWeights",
+    "EncoderWeights",
     "LayerState",
+    "Linear",
     "LstmCall",
+    "PackedEncoder",
     "PackedWeights",
     "StackCall",
     "bidirectional_layers",
     "describe_backend",
+    "has_encoder",
     "projected_lstm",
     "use_backend",
 ]
@@ -107,6 +112,13 @@ def bidirectional_layers(call: StackCall) -> Optional[LayerState]:
     if name not in (AUTO, "native") or native.stack_unsupported(call) is not None:
         return None
     return native.bidirectional_layers(call)
+
+
+def has_encoder() -> bool:
+    """Returns whether the chosen backend computes character encoders by a `PackedEncoder`."""
+    name = _chosen.get()
+    _check(name)
+    return name in (AUTO, "native") and native.unavailable() is None
 
 
 def describe_backend() -> str:

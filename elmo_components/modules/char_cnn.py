@@ -13,6 +13,13 @@ from elmo_components.caching.fingerprint import frozen_weights
 from elmo_components.caching.word_cache import WordCache
 from elmo_components.characters import word_numbers
 from elmo_components.config import CharCnnConfig
+from elmo_components.kernels import (
+    EncoderWeights,
+    Linear,
+    PackedEncoder,
+    PackedWeights,
+    has_encoder,
+)
 from elmo_components.modules.eager import eager
 from elmo_components.modules.highway import Highway
 
@@ -53,8 +60,8 @@ class CharCnn(nn.Module):
         x = projection(w), unless w has the hidden size already
 
     The maximum includes the padding of a word, as in the original. A word is computed once per
-    batch. On a CPU the vectors of words are cached across batches while the encoder is frozen: see
-    `frozen_weights`.
+    batch. On a CPU, while the encoder is frozen (see `frozen_weights`), the vectors of words are
+    cached across batches, and the backend `native` computes them.
 
     # Parameters
 
@@ -73,6 +80,7 @@ class CharCnn(nn.Module):
         self.config = config
         self._widest = max((width for width, _ in config.filters), default=1)
         self._cache: Optional[WordCache] = WordCache(cache_size) if cache_size else None
+        self._packed = PackedWeights()
         # the vector of the mask, id 0, is in no published file and is not trained
         self.character_embedding = nn.Embedding(
             config.num_characters, config.embedding_size, padding_idx=0
@@ -172,31 +180,85 @@ class CharCnn(nn.Module):
             for row in rows.view(f"V{rows.itemsize * characters}").ravel().tolist()
         ]
 
+        weights = frozen_weights(self._parts())
+
         def compute(words: Sequence[bytes]) -> torch.Tensor:
             ids = numpy.frombuffer(b"".join(words), dtype=numpy.int16).reshape(-1, characters)
-            return self._computed(torch.from_numpy(ids.astype(numpy.int64)))
+            return self._computed(torch.from_numpy(ids.astype(numpy.int64)), weights)
 
         words = list(numbers)
-        # this module has no parameter of its own, and its own hooks run after `forward`
-        weights = None if self._cache is None else frozen_weights(list(self.modules())[1:])
         if self._cache is None or weights is None:
             vectors = compute(words)
         else:
             vectors = self._cache.vectors(words, weights, compute)
         return vectors, torch.tensor(places, dtype=torch.int64, device=tokens.device)
 
-    def _computed(self, words: torch.Tensor) -> torch.Tensor:
-        """Computes words of similar length together and returns (words, hidden_size)."""
+    def _computed(
+        self, words: torch.Tensor, weights: Optional[Sequence[torch.Tensor]] = None
+    ) -> torch.Tensor:
+        """
+        Returns (words, hidden_size).
+
+        # Parameters
+
+        words : `torch.Tensor`
+            (words, characters)
+        weights : `Optional[Sequence[torch.Tensor]]`
+            All weights if they are frozen.
+        """
         if not self.config.filters:
             return self._projected(words, self._filtered(words))
-        numbered, words = words, self._characters(words)
+        characters = self._characters(words)
+        encoder = self._encoder(characters, weights)
+        if encoder is not None and encoder.has_tables:
+            vectors = encoder.vectors(characters)
+        else:
+            weight, bias = self._filter_parameters()
+            maxima = self._all_maxima(characters, weight)
+            if encoder is None:
+                return self._projected(words, self._transformed(maxima + bias))
+            vectors = encoder.vectors_of_maxima(maxima)
+        # with a word table they are not projected yet
+        return vectors if self.word_embedding is None else self._projected(words, vectors)
+
+    def _encoder(
+        self, characters: torch.Tensor, weights: Optional[Sequence[torch.Tensor]]
+    ) -> Optional[PackedEncoder]:
+        """Returns the packed encoder if it can compute the words of (words, characters) ids."""
+        if weights is None or not has_encoder() or not all(map(_is_known, self._parts())):
+            return None
+        if any(weight.dtype != torch.float32 or weight.device.type != "cpu" for weight in weights):
+            return None
+        # the embedding refuses other ids
+        if len(characters) and not (
+            0 <= characters.min() <= characters.max() < self.config.num_characters
+        ):
+            return None
+        return self._packed.get("encoder", weights, lambda: PackedEncoder(self._weights()))
+
+    def _parts(self) -> list[nn.Module]:
+        # this module has no parameter of its own, and its own hooks run after `forward`
+        return list(self.modules())[1:]
+
+    def _weights(self) -> EncoderWeights:
+        # a word's own vector is projected together with its features
+        projection = self.projection if self.word_embedding is None else None
+        return EncoderWeights(
+            self.character_embedding.weight,
+            [convolution() for convolution in self.convolutions],
+            [cast(Highway, highway).linears() for highway in self.highways],
+            None if projection is None else Linear(projection.weight, projection.bias),
+            self.config.activation,
+        )
+
+    def _all_maxima(self, words: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Computes words of similar length together and returns (words, num_filters)."""
         # all windows that have only padding are equal, so one is enough
         filling = words == words[:, -1:]
         # (words,)
         lengths = words.size(1) - filling.flip(1).long().cumprod(dim=1).sum(dim=1)
         order = lengths.argsort()
         words = words[order]
-        weight, bias = self._filter_parameters()
         windows = _WINDOWS if words.device.type == "cpu" else _WINDOWS_ON_DEVICE
         maxima = [
             self._maxima(words[first:end], positions, weight)
@@ -205,7 +267,7 @@ class CharCnn(nn.Module):
         # (words,), each word's place in that order
         places = torch.empty_like(order)
         places[order] = torch.arange(order.numel(), device=order.device)
-        return self._projected(numbered, self._transformed(torch.cat(maxima) + bias)[places])
+        return torch.cat(maxima)[places]
 
     def _characters(self, words: torch.Tensor) -> torch.Tensor:
         return words if self.word_embedding is None else words[:, :-WORD_DIGITS]
@@ -262,6 +324,13 @@ class CharCnn(nn.Module):
             filtered = torch.cat([self.word_embedding(numbers), filtered], dim=-1)
         # (words, hidden_size)
         return filtered if self.projection is None else self.projection(filtered)
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Returns whether a module computes what the compiled backend does with its weights."""
+    known = type(module) in (nn.Embedding, nn.Linear, nn.ModuleList, _Filters)
+    has_bias = getattr(module, "bias", ...) is not None
+    return (known and has_bias) or hasattr(module, "linears")
 
 
 def _groups(lengths: Sequence[int], windows: int) -> Iterator[tuple[int, int, int]]:

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+from elmo_components.kernels import Linear
+
 __all__ = ["Highway"]
 
 # bilm-tf's initial gates are mostly closed, so that words pass unchanged
@@ -43,3 +45,10 @@ class Highway(nn.Module):
         gate = torch.sigmoid(self.carry(inputs))
         # the equation with one product fewer
         return inputs + gate * (torch.relu(self.transform(inputs)) - inputs)
+
+    def linears(self) -> tuple[Linear, Linear]:
+        """Returns the weights and biases of the equation: of `carry`, then of `transform`."""
+        return (
+            Linear(self.carry.weight, self.carry.bias),
+            Linear(self.transform.weight, self.transform.bias),
+        )

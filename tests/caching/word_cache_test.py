@@ -27,9 +27,11 @@ class Counting(CharCnn):
 
     computed = 0
 
-    def _computed(self, words: torch.Tensor) -> torch.Tensor:
+    def _computed(
+        self, words: torch.Tensor, weights: Optional[Sequence[torch.Tensor]] = None
+    ) -> torch.Tensor:
         self.computed += len(words)
-        return super()._computed(words)
+        return super()._computed(words, weights)
 
 
 def make(*, cache_size: int = 100, frozen: bool = True) -> Counting:

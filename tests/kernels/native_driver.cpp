@@ -1,5 +1,6 @@
-// Computes layers of random sizes and their gradients, in arrays without a byte to spare, and
-// compares the layers with loops in double precision. native_library_test.py compiles it with sanitizers.
+// Computes layers of random sizes and their gradients, and character encoders, in arrays without a
+// byte to spare, and compares layers and encoders with loops in double precision. native_library_test.py compiles it with sanitizers.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "encoder.h"
 #include "layer.h"
 
 namespace {
@@ -248,6 +250,123 @@ void check_stack(int64_t instructions) {
     if (compute(1) != compute(2)) std::exit(4);
 }
 
+std::vector<double> linear(const std::vector<float>& weight, const std::vector<float>& bias,
+                           const std::vector<double>& inputs) {
+    std::vector<double> outputs(bias.begin(), bias.end());
+    for (size_t j = 0; j < outputs.size(); ++j)
+        for (size_t k = 0; k < inputs.size(); ++k)
+            outputs[j] += weight[j * inputs.size() + k] * inputs[k];
+    return outputs;
+}
+
+struct Filters {
+    int64_t width, number;
+    // (number, width, num_characters): a filter's products with characters
+    std::vector<float> products;
+    std::vector<float> table;
+};
+
+struct Highway {
+    std::vector<float> carry, transform, carry_bias, transform_bias, packed;
+};
+
+void check_encoder(int64_t instructions) {
+    tolerance = 1e-5;
+    const int64_t columns = elmo_encoder_columns(instructions), num_characters = between(1, 9);
+    std::vector<Filters> filters(between(1, 3));
+    int64_t size = 0, widest = 0;
+    for (Filters& part : filters) {
+        part.width = between(1, 4);
+        part.number = between(1, 90);
+        part.products = normal(part.number * part.width * num_characters);
+        const int64_t rows = part.width * num_characters;
+        part.table.resize((part.number + columns - 1) / columns * rows * columns);
+        for (int64_t j = 0; j < part.number; ++j)
+            for (int64_t row = 0; row < rows; ++row)
+                part.table[(j / columns * rows + row) * columns + j % columns] =
+                    part.products[j * rows + row];
+        size += part.number;
+        widest = std::max(widest, part.width);
+    }
+    std::vector<Highway> highways(between(0, 3));
+    for (Highway& layer : highways) {
+        layer = {normal(size * size, 0.1), normal(size * size, 0.1), normal(size), normal(size), {}};
+        layer.packed.resize(elmo_pack_highway(instructions, size, nullptr, nullptr, nullptr));
+        elmo_pack_highway(instructions, size, layer.carry.data(), layer.transform.data(),
+                          layer.packed.data());
+    }
+    const bool projected = between(0, 2) > 0;
+    const int64_t hidden_size = projected ? between(1, 150) : size;
+    const auto projection = normal(hidden_size * size, 0.1), projection_bias = normal(hidden_size);
+    std::vector<float> packed(
+        elmo_pack_projection(instructions, hidden_size, size, nullptr, nullptr));
+    elmo_pack_projection(instructions, hidden_size, size, projection.data(), packed.data());
+    const auto bias = normal(size);
+    std::vector<ElmoConvolution> convolutions;
+    for (const Filters& part : filters)
+        convolutions.push_back({part.width, part.number, part.table.data()});
+    std::vector<ElmoHighway> layers;
+    for (const Highway& layer : highways)
+        layers.push_back(
+            {layer.packed.data(), layer.carry_bias.data(), layer.transform_bias.data()});
+    const ElmoEncoder encoder{instructions,
+                              between(1, 5),
+                              {},
+                              num_characters,
+                              size,
+                              hidden_size,
+                              between(0, 1),
+                              static_cast<int64_t>(filters.size()),
+                              static_cast<int64_t>(highways.size()),
+                              convolutions.data(),
+                              bias.data(),
+                              layers.data(),
+                              projected ? packed.data() : nullptr,
+                              projected ? projection_bias.data() : nullptr};
+    // a few encoders have more words than a block
+    const int64_t words = between(0, 9) ? between(0, 20) : between(500, 530);
+    const int64_t characters = widest + between(0, 6);
+    std::vector<int16_t> ids(words * characters);
+    for (int64_t word = 0; word < words; ++word)
+        for (int64_t place = 0, length = between(0, characters); place < length; ++place)
+            ids[word * characters + place] = between(0, num_characters - 1);
+    ids.shrink_to_fit();
+    std::vector<float> outputs(words * hidden_size, std::nanf("")), maxima(words * size);
+    const ElmoWords given{words, characters, ids.data(), nullptr, outputs.data()};
+    if (elmo_encode(&encoder, &given) != ELMO_OK) std::exit(2);
+    for (int64_t word = 0; word < words; ++word) {
+        const int16_t* own = ids.data() + word * characters;
+        std::vector<double> x;
+        for (const Filters& part : filters)
+            for (int64_t j = 0; j < part.number; ++j) {
+                double maximum = -std::numeric_limits<double>::infinity();
+                for (int64_t first = 0; first + part.width <= characters; ++first) {
+                    double score = 0.0;
+                    for (int64_t place = 0; place < part.width; ++place)
+                        score += part.products[(j * part.width + place) * num_characters +
+                                               own[first + place]];
+                    maximum = std::fmax(maximum, score);
+                }
+                maxima[word * size + static_cast<int64_t>(x.size())] = maximum;
+                maximum += bias[x.size()];
+                x.push_back(encoder.tanh ? std::tanh(maximum) : std::fmax(maximum, 0.0));
+            }
+        for (const Highway& layer : highways) {
+            const auto carry = linear(layer.carry, layer.carry_bias, x);
+            const auto transform = linear(layer.transform, layer.transform_bias, x);
+            for (int64_t j = 0; j < size; ++j)
+                x[j] += logistic(carry[j]) * (std::fmax(transform[j], 0.0) - x[j]);
+        }
+        if (projected) x = linear(projection, projection_bias, x);
+        for (int64_t j = 0; j < hidden_size; ++j) compare(outputs[word * hidden_size + j], x[j]);
+    }
+    const auto expected = outputs;
+    const ElmoWords by_maxima{words, 0, nullptr, maxima.data(), outputs.data()};
+    if (elmo_encode(&encoder, &by_maxima) != ELMO_OK) std::exit(2);
+    for (size_t place = 0; place < outputs.size(); ++place)
+        compare(outputs[place], expected[place]);
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
@@ -256,6 +375,7 @@ int main(int, char** arguments) {
         for (int repeat = 0; repeat < repeats; ++repeat) {
             check(instructions, 1e-5);
             check_stack(instructions);
+            check_encoder(instructions);
         }
     std::printf("largest difference %.1e in float32\n", largest);
     largest = 0.0;

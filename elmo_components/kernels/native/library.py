@@ -1,4 +1,4 @@
-"""Loads the compiled library of the backend `native`; its functions are in source/layer.h."""
+"""Loads the compiled library, whose functions are in source/layer.h and source/encoder.h."""
 
 import ctypes
 from functools import lru_cache
@@ -6,7 +6,14 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from elmo_components.kernels.native.structures import Batch, Gradients, Layer, Sizes
+from elmo_components.kernels.native.structures import (
+    Batch,
+    Encoder,
+    Gradients,
+    Layer,
+    Sizes,
+    Words,
+)
 
 __all__ = ["INSTRUCTIONS", "Library", "find", "functions", "instructions_for"]
 
@@ -26,7 +33,7 @@ class Library(NamedTuple):
     # Parameters
 
     functions : `Optional[ctypes.CDLL]`
-        The functions of source/layer.h. A call releases Python's global lock.
+        The functions of source/layer.h and source/encoder.h. A call releases Python's global lock.
     instructions : `int`
         The place in `INSTRUCTIONS` of the fastest instruction set of this processor.
     int8, bfloat16 : `Optional[int]`
@@ -119,3 +126,11 @@ def _declare(loaded: ctypes.CDLL) -> None:
     loaded.elmo_backward.restype = _SIZE
     loaded.elmo_activations.argtypes = [_SIZE, _SIZE, _FLOATS, _FLOATS, _FLOATS]
     loaded.elmo_activations.restype = None
+    loaded.elmo_encoder_columns.argtypes = [_SIZE]
+    loaded.elmo_encoder_columns.restype = _SIZE
+    loaded.elmo_pack_highway.argtypes = [_SIZE, _SIZE, _FLOATS, _FLOATS, _FLOATS]
+    loaded.elmo_pack_highway.restype = _SIZE
+    loaded.elmo_pack_projection.argtypes = [_SIZE, _SIZE, _SIZE, _FLOATS, _FLOATS]
+    loaded.elmo_pack_projection.restype = _SIZE
+    loaded.elmo_encode.argtypes = [ctypes.POINTER(Encoder), ctypes.POINTER(Words)]
+    loaded.elmo_encode.restype = _SIZE

@@ -1,8 +1,19 @@
-"""The structs of source/layer.h. Arrays are addresses; `None` is null."""
+"""The structs of source/layer.h and source/encoder.h. Arrays are addresses; `None` is null."""
 
 import ctypes
 
-__all__ = ["Batch", "Direction", "Gradients", "Layer", "OpenMp", "Sizes"]
+__all__ = [
+    "Batch",
+    "Convolution",
+    "Direction",
+    "Encoder",
+    "Gradients",
+    "HighwayLayer",
+    "Layer",
+    "OpenMp",
+    "Sizes",
+    "Words",
+]
 
 _FLOATS = ctypes.c_void_p
 _SIZE = ctypes.c_int64
@@ -96,4 +107,49 @@ class Gradients(ctypes.Structure):
         ("grad_hidden", _FLOATS),
         ("grad_cell", _FLOATS),
         ("grad_inputs", _FLOATS),
+    )
+
+
+class Convolution(ctypes.Structure):
+    """The struct `ElmoConvolution` of source/encoder.h."""
+
+    _fields_ = (("width", _SIZE), ("number", _SIZE), ("table", _FLOATS))
+
+
+class HighwayLayer(ctypes.Structure):
+    """The struct `ElmoHighway` of source/encoder.h."""
+
+    _fields_ = (("weights", _FLOATS), ("carry_bias", _FLOATS), ("transform_bias", _FLOATS))
+
+
+class Encoder(ctypes.Structure):
+    """The struct `ElmoEncoder` of source/encoder.h."""
+
+    _fields_ = (
+        ("instructions", _SIZE),
+        ("threads", _SIZE),
+        ("openmp", OpenMp),
+        ("num_characters", _SIZE),
+        ("num_filters", _SIZE),
+        ("hidden_size", _SIZE),
+        ("tanh", _SIZE),
+        ("num_convolutions", _SIZE),
+        ("num_highways", _SIZE),
+        ("convolutions", ctypes.POINTER(Convolution)),
+        ("filter_bias", _FLOATS),
+        ("highways", ctypes.POINTER(HighwayLayer)),
+        ("projection", _FLOATS),
+        ("projection_bias", _FLOATS),
+    )
+
+
+class Words(ctypes.Structure):
+    """The struct `ElmoWords` of source/encoder.h."""
+
+    _fields_ = (
+        ("words", _SIZE),
+        ("characters", _SIZE),
+        ("ids", ctypes.c_void_p),
+        ("maxima", _FLOATS),
+        ("outputs", _FLOATS),
     )

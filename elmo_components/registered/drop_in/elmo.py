@@ -188,7 +188,7 @@ class DropInElmoIndexer(ELMoTokenCharactersIndexer):
         self._ours = ElmoCharacterIndexer(tokens_to_add, token_min_padding_length)
 
     def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
-        """Returns, under "elmo_tokens", an int16 array of shape (50,) for each token."""
+        """Returns, under "elmo_tokens", a sequence with the ids of each token. See `WordIds`."""
         return self._ours.tokens_to_indices(tokens, vocabulary)
 
     def as_padded_tensor_dict(

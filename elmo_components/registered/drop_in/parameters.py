@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from elmo_components.config import ElmoConfig
+from elmo_components.kernels import Linear
 from elmo_components.modules.bilm import BiLm
 from elmo_components.modules.direction import Direction
 from elmo_components.modules.highway import Highway
@@ -123,3 +124,8 @@ class _JoinedHighway(nn.Linear):
         transform = torch.relu(transform)
         # the equation with one multiplication less
         return transform + torch.sigmoid(gate) * (inputs - transform)
+
+    def linears(self) -> tuple[Linear, Linear]:
+        """See `Highway`."""
+        (transform, gate), (transform_bias, gate_bias) = self.weight.chunk(2), self.bias.chunk(2)
+        return Linear(-gate, -gate_bias), Linear(transform, transform_bias)

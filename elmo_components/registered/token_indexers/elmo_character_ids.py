@@ -1,8 +1,7 @@
 """The character-id `TokenIndexer`."""
 
-from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import numpy
 import torch
@@ -12,13 +11,11 @@ from allennlp.data.tokenizers import Token
 from allennlp.data.vocabulary import Vocabulary
 
 from elmo_components.alphabet import BYTES, read_alphabet, read_words
-from elmo_components.characters import CharacterMapper
+from elmo_components.characters import CharacterMapper, WordIds
 
 __all__ = ["ElmoCharacterIndexer"]
 
 OUTPUT_KEY = "elmo_tokens"
-# The last 65,536 words' ids are cached, in about 35 MB at most.
-CACHE_SIZE = 1 << 16
 
 # AllenNLP's tokens and spaCy's alike
 _text_of = attrgetter("text")
@@ -64,46 +61,29 @@ class ElmoCharacterIndexer(TokenIndexer):
             raise ConfigurationError(str(error)) from error
         self._tokens_to_add = tokens_to_add
         self._scheme = units, read_alphabet(alphabet, units=units), read_words(words, units=units)
-        self._cached_ids = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
 
     def count_vocab_items(self, token: Token, counter: dict[str, dict[str, int]]) -> None:
         """Counts nothing: character ids need no vocabulary."""
 
     def get_empty_token_list(self) -> IndexedTokenList:
         """Returns the indices of no tokens."""
-        return {OUTPUT_KEY: []}
+        return _indices(WordIds([]))
 
     def tokens_to_indices(self, tokens: list[Token], vocabulary: Vocabulary) -> IndexedTokenList:
         """
-        Returns, under "elmo_tokens", an int64 array of shape (50,), with a word table (52,), for
-        each token. Equal tokens share one, which is read-only.
+        Returns, under "elmo_tokens", a sequence with an int64 array of shape (50,), with a word
+        table (52,), for each token. See `WordIds`.
         """
-        return {OUTPUT_KEY: list(map(self._cached_ids, map(_text_of, tokens)))}
+        return _indices(self._mapper.sentence_ids(map(_text_of, tokens)))
 
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:
         """Returns, under "elmo_tokens", an int64 tensor of shape (padding length, 50), or 52."""
-        length = padding_lengths[OUTPUT_KEY]
+        words = cast(WordIds, tokens[OUTPUT_KEY])
         # (time, characters)
-        ids = numpy.zeros((length, self._mapper.ids_per_word), dtype=numpy.int64)
-        for row, word_ids in zip(ids, tokens[OUTPUT_KEY]):
-            row[:] = word_ids
-        return {OUTPUT_KEY: torch.from_numpy(ids)}
-
-    def _word_ids(self, word: str) -> numpy.ndarray:
-        # (characters,)
-        ids = self._mapper.word_ids(word).astype(numpy.int64)
-        ids.flags.writeable = False
-        return ids
-
-    def __getstate__(self) -> dict[str, Any]:
-        # another process has a cache of its own
-        return {name: value for name, value in vars(self).items() if name != "_cached_ids"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._cached_ids = lru_cache(maxsize=CACHE_SIZE)(self._word_ids)
+        ids = words.joined(self._mapper.ids_per_word, length=padding_lengths[OUTPUT_KEY])
+        return {OUTPUT_KEY: torch.from_numpy(ids.astype(numpy.int64))}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ElmoCharacterIndexer):
@@ -113,3 +93,8 @@ class ElmoCharacterIndexer(TokenIndexer):
             other._token_min_padding_length,
             other._scheme,
         )
+
+
+def _indices(ids: WordIds) -> IndexedTokenList:
+    # AllenNLP's type says list, but any sequence will do
+    return {OUTPUT_KEY: cast(list[Any], ids)}

@@ -83,7 +83,7 @@ def test_indices_from_another_process_give_the_same_tensors() -> None:
     expected = Batch([instance]).as_tensor_dict()["text"]["elmo"]["elmo_tokens"]
     sent = pickle.dumps(instance)
     # as in a process that has seen no word
-    characters._byte_ids.cache_clear()
+    characters._spellings.cache_clear()
     for again in (pickle.loads(sent), instance.duplicate()):
         found = Batch([again]).as_tensor_dict()["text"]["elmo"]["elmo_tokens"]
         assert torch.equal(found, expected)

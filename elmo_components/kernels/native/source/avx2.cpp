@@ -3,6 +3,7 @@
 // before the pragma: what these define must run on every processor
 #include <cstring>
 
+#include "encoder_kernel.hpp"
 #include "kernel.hpp"
 
 #if defined(__clang__)
@@ -22,6 +23,7 @@
 #include "direction.hpp"
 #include "backward_weights.hpp"
 #include "backward.hpp"
+#include "encoder.hpp"
 #include "table.hpp"
 
 #if defined(__clang__)

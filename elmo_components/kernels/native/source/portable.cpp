@@ -1,6 +1,7 @@
 // The kernel for any processor: vectors of 128 bits, which the compiler maps to what there is.
 #include <cstring>
 
+#include "encoder_kernel.hpp"
 #include "kernel.hpp"
 
 #define ELMO_KERNEL portable
@@ -17,4 +18,5 @@
 #include "direction.hpp"
 #include "backward_weights.hpp"
 #include "backward.hpp"
+#include "encoder.hpp"
 #include "table.hpp"
