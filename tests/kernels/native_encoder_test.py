@@ -78,7 +78,7 @@ def random_ids(words: int, characters: int, num_characters: int) -> torch.Tensor
 
 def test_any_sizes_are_computed(instructions: int, num_threads: int) -> None:
     generator = random.Random(num_threads)
-    for _ in range(15):
+    for _ in range(6):
         filters = [
             (generator.randint(1, 6), generator.randint(1, 90))
             for _ in range(generator.randint(1, 4))
