@@ -8,7 +8,7 @@ one row for each word of the vocabulary.
 With one process, and without `torch.distributed`, nothing is exchanged.
 """
 
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torch import distributed
@@ -23,13 +23,20 @@ def num_processes() -> int:
     return 1
 
 
-def shared_generator(device: torch.device) -> torch.Generator:
+def shared_generator(device: torch.device, seed: Optional[torch.Tensor] = None) -> torch.Generator:
     """
-    Returns a new generator in the same state in all processes. Its seed comes from the first
-    process's default generator; each process's own advances by one number.
+    Returns a new generator in the same state in all processes.
+
+    # Parameters
+
+    device : `torch.device`
+        The generator's device.
+    seed : `Optional[torch.Tensor]`
+        int64, (); the first process's counts. `None` for one that each process draws from its
+        default generator.
     """
     # ()
-    seed = torch.randint(1 << 62, (), device=device)
+    seed = torch.randint(1 << 62, (), device=device) if seed is None else seed.to(device).clone()
     if num_processes() > 1:
         distributed.broadcast(seed, 0)
     return torch.Generator(device).manual_seed(int(seed))

@@ -71,6 +71,7 @@ class LanguageModel(nn.Module):
         targets: torch.Tensor,
         lengths: torch.Tensor,
         state: Optional[LstmState] = None,
+        sample_seed: Optional[torch.Tensor] = None,
     ) -> Prediction:
         """
         # Parameters
@@ -84,6 +85,8 @@ class LanguageModel(nn.Module):
             int64, (batch,): the number of inputs of each row.
         state : `Optional[LstmState]`
             The initial state; `None` for zeros.
+        sample_seed : `Optional[torch.Tensor]`
+            See `SampledSoftmax.forward`.
         """
         # (batch, time)
         mask = torch.arange(targets.size(2), device=lengths.device) < lengths.unsqueeze(1)
@@ -95,7 +98,7 @@ class LanguageModel(nn.Module):
         # (2, tokens, hidden_size), (2, tokens)
         hidden, words = layers[-1][:, mask], targets[:, mask]
         hidden = nn.functional.dropout(hidden, self.dropout, self.training)
-        loss, losses = self.softmax(hidden.flatten(0, 1), words.flatten())
+        loss, losses = self.softmax(hidden.flatten(0, 1), words.flatten(), sample_seed)
         # (2, batch, time)
         token_losses = torch.zeros_like(targets, dtype=losses.dtype)
         token_losses[:, mask] = losses.view_as(words)

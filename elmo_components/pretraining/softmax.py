@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Union
+from typing import Optional, Union
 
 import torch
 from torch import nn
@@ -44,7 +44,7 @@ class FullSoftmax(nn.Module):
         self.output = output
 
     def forward(
-        self, hidden: torch.Tensor, targets: torch.Tensor
+        self, hidden: torch.Tensor, targets: torch.Tensor, seed: Optional[torch.Tensor] = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         # Parameters
@@ -53,6 +53,8 @@ class FullSoftmax(nn.Module):
             (tokens, hidden_size), the vectors that predict the tokens.
         targets : `torch.Tensor`
             int64, (tokens,), the tokens' numbers in the vocabulary.
+        seed : `Optional[torch.Tensor]`
+            Of a sample, which this softmax does not draw. See `SampledSoftmax.forward`.
 
         # Returns
 
@@ -78,7 +80,7 @@ class SampledSoftmax(FullSoftmax):
 
     Word v is drawn with probability p(v), independently of the others, and counts 1 / p(v) times,
     so that the estimate of the sum is unbiased. p is proportional to the log-uniform distribution,
-    but at most 1, for words numbered by frequency as in bilm-tf's `vocab.txt`. A batch has one
+    but at most 1, for words numbered by frequency as in bilm-tf's `vocab.txt`. A call draws one
     sample. Sampling and its weights are float32 for all types of weights.
 
     In distributed training all processes draw the same sample. With `OwnWeights` they exchange the
@@ -119,13 +121,21 @@ class SampledSoftmax(FullSoftmax):
         return _inclusion(len(bias), self.num_samples, bias.device)
 
     def forward(
-        self, hidden: torch.Tensor, targets: torch.Tensor
+        self, hidden: torch.Tensor, targets: torch.Tensor, seed: Optional[torch.Tensor] = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `FullSoftmax.forward`; in training the losses are estimates."""
+        """
+        See `FullSoftmax.forward`; in training the losses are estimates.
+
+        # Parameters
+
+        seed : `Optional[torch.Tensor]`
+            int64, (): the seed of the sample. The parts of a batch that get the same one have the
+            losses of the whole batch. `None` for a random one.
+        """
         if not self.training:
             return super().forward(hidden, targets)
         inclusion = self.inclusion
-        generator = shared_generator(inclusion.device)
+        generator = shared_generator(inclusion.device, seed)
         numbers = torch.rand(inclusion.shape, generator=generator, device=inclusion.device)
         # (samples,)
         drawn = (numbers < inclusion).nonzero().squeeze(1)
@@ -175,7 +185,7 @@ class AdaptiveSoftmax(nn.Module):
         )
 
     def forward(
-        self, hidden: torch.Tensor, targets: torch.Tensor
+        self, hidden: torch.Tensor, targets: torch.Tensor, seed: Optional[torch.Tensor] = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `FullSoftmax.forward`. Autocast has no effect."""
         # within autocast torch's module fails on a CPU: it mixes autocast's type with its inputs'

@@ -30,8 +30,10 @@ class GlobalBatchLoader(MultiProcessDataLoader):
     * each sentence is in one share of one batch, in training and in validation;
     * all processes have the same number of batches, so none waits for another and none ends early.
       A share without a sentence is one row of padding;
-    * the model can weight the shares' losses by tokens: it gets "tokens_per_share", of shape (),
-      the mean number of tokens in a share of this batch.
+    * the model can make the mean of the shares' losses the batch's loss. It gets a dictionary
+      "share" of tensors of shape (): "tokens" and "words", the mean numbers of tokens and of tokens
+      without sentence marks in a share of this batch; "ends_step", whether this is the last piece
+      of an accumulated step; and "seed", a random number that all shares of the batch have.
 
     All processes read all sentences, but each indexes its own only.
 
@@ -129,15 +131,22 @@ class GlobalBatchLoader(MultiProcessDataLoader):
         # a list, as `MultiProcessDataLoader` moves any structure of tensors to the device
         lengths = [len(instance["inputs"]) for instance in batch]
         shares = balanced_shares(lengths, self._accumulated * self._num_processes)
+        seed = random.getrandbits(62)
         found = []
-        for rows in shares[self._rank :: self._num_processes]:
+        for piece, rows in enumerate(shares[self._rank :: self._num_processes]):
             chosen = [batch[row] for row in rows or [lengths.index(min(lengths))]]
             for instance in chosen:
                 super()._index_instance(instance)
             tensors = self._collate(chosen)
             if not rows:
                 tensors = _zeros(tensors)
-            tensors["tokens_per_share"] = torch.tensor(sum(lengths) / len(shares))
+            tensors["share"] = {
+                "tokens": torch.tensor(sum(lengths) / len(shares)),
+                # each sentence has one mark among its inputs
+                "words": torch.tensor((sum(lengths) - len(lengths)) / len(shares)),
+                "ends_step": torch.tensor(piece == self._accumulated - 1),
+                "seed": torch.tensor(seed),
+            }
             found.append(tensors)
         return found
 

@@ -142,7 +142,7 @@ class ElmoLanguageModel(Model):
         stream: Optional[torch.Tensor] = None,
         continues: Optional[torch.Tensor] = None,
         teacher_inputs: Optional[TextFieldTensors] = None,
-        tokens_per_share: Optional[torch.Tensor] = None,
+        share: Optional[dict[str, torch.Tensor]] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -158,9 +158,9 @@ class ElmoLanguageModel(Model):
             zeros; no state is stored then.
         teacher_inputs : `Optional[TextFieldTensors]`
             The sentences' words, for a teacher in training.
-        tokens_per_share : `Optional[torch.Tensor]`
-            float32, (): the mean number of tokens in the processes' and accumulation steps' shares
-            of a batch. `None` for the mean over the processes.
+        share : `Optional[Dict[str, torch.Tensor]]`
+            What this batch has of a larger one; see `GlobalBatchLoader`. `None` to exchange the
+            numbers of tokens with the other processes.
 
         # Returns
 
@@ -181,12 +181,18 @@ class ElmoLanguageModel(Model):
         mask = (character_ids[0] > 0).any(dim=-1)
         lengths = mask.sum(dim=1)
         with self._autocast(character_ids.device.type):
-            prediction = self.language_model(character_ids, words, lengths, self._state(continues))
-            teacher_loss = self._teachers_loss(prediction.layers, lengths, teacher_inputs)
+            prediction = self.language_model(
+                character_ids,
+                words,
+                lengths,
+                self._state(continues),
+                None if share is None else share["seed"],
+            )
+            teacher_loss = self._teachers_loss(prediction.layers, lengths, teacher_inputs, share)
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
-        tokens = per_process(mask.sum()) if tokens_per_share is None else tokens_per_share
+        tokens = per_process(mask.sum()) if share is None else share["tokens"]
         return {
             "loss": prediction.loss / (2 * tokens) + teacher_loss,
             "token_losses": prediction.token_losses.permute(1, 2, 0),
@@ -248,13 +254,14 @@ class ElmoLanguageModel(Model):
         layers: list[torch.Tensor],
         lengths: torch.Tensor,
         inputs: Optional[TextFieldTensors],
+        share: Optional[dict[str, torch.Tensor]],
     ) -> torch.Tensor:
         """Returns the weighted losses of the teachers, and counts them; 0 in evaluation."""
         loss = lengths.new_zeros((), dtype=torch.float32)
         if not self.training:
             return loss
         if self._teacher is not None and self.distillation is not None:
-            loss = loss + self._teacher.loss(self.distillation, layers, lengths, inputs)
+            loss = loss + self._teacher.loss(self.distillation, layers, lengths, inputs, share)
         if self._word_teacher is not None and self.word_distillation is not None:
             char_cnn = self.language_model.bilm.char_cnn
             loss = loss + self._word_teacher.loss(self.word_distillation, char_cnn)

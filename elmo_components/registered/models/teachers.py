@@ -75,9 +75,11 @@ class Teacher(Registrable):
         layers: Sequence[torch.Tensor],
         lengths: torch.Tensor,
         inputs: Optional[TextFieldTensors],
+        share: Optional[dict[str, torch.Tensor]] = None,
     ) -> torch.Tensor:
         """
-        Returns the weighted mean of the losses of a training batch, and counts it.
+        Returns the weighted mean of the losses of a training batch, and counts it. Of several
+        shares of a batch, the mean of the losses is the batch's loss.
 
         # Parameters
 
@@ -85,6 +87,8 @@ class Teacher(Registrable):
             See `Distillation.forward`.
         inputs : `Optional[TextFieldTensors]`
             The sentences' words, by the reader's `teacher_indexer`.
+        share : `Optional[Dict[str, torch.Tensor]]`
+            See `ElmoLanguageModel.forward`.
 
         # Raises
 
@@ -96,12 +100,18 @@ class Teacher(Registrable):
                 "elmo_corpus the teacher's teacher_indexer"
             )
         weight = distillation.weight
-        distillation.steps += 1
+        distillation.steps += 1 if share is None else int(share["ends_step"])
         if weight == 0.0:
             # DistributedDataParallel needs a gradient of every parameter
             return torch.stack([part.sum() for part in distillation.parameters()]).sum() * 0.0
         losses = distillation(layers, lengths, self.vectors(inputs))
-        loss = losses.sum() / per_process(torch.tensor(len(losses), device=losses.device))
+        # words with a teacher's vector
+        number = torch.tensor(len(losses), device=losses.device)
+        if share is None:
+            loss = losses.sum() / per_process(number)
+        else:
+            words = (lengths - 1).clamp(min=0).sum()
+            loss = losses.sum() / number.clamp(min=1) * words / share["words"]
         self.mean_loss(float(loss.detach()))
         return weight * loss
 

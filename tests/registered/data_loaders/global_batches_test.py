@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ def vocabulary() -> Vocabulary:
     return vocab
 
 
-def loader(corpus: Path, rank: int = 0, world: int = 1, **settings: Any) -> Any:
-    reader = DatasetReader.from_params(Params({"type": "elmo_corpus"}))
+def loader(
+    corpus: Path, rank: int = 0, world: int = 1, teacher_indexer: Any = None, **settings: Any
+) -> Any:
+    indexer = copy.deepcopy(teacher_indexer)
+    reader = DatasetReader.from_params(Params({"type": "elmo_corpus", "teacher_indexer": indexer}))
     if world > 1:
         reader._set_distributed_info(DistributedInfo(world_size=world, global_rank=rank))
     # AllenNLP takes keys out of what it is given
@@ -74,7 +78,7 @@ def test_processes_share_the_batches_of_one(
         tokens = [sum(map(len, rows(share))) for share in shares]
         assert max(tokens) - min(tokens) <= max(map(len, rows(batch)))
         for share in shares:
-            assert float(share["tokens_per_share"]) == pytest.approx(sum(tokens) / world)
+            assert float(share["share"]["tokens"]) == pytest.approx(sum(tokens) / world)
     # the last batch has few sentences
     assert world == 2 or empty
 
@@ -89,6 +93,57 @@ def test_a_batch_is_accumulated_from_as_many_pieces(corpus: Path) -> None:
         found = [row for piece in pieces[place] + others[place] for row in rows(piece)]
         assert sorted(found) == sorted(rows(batch))
     assert len(loader(corpus, batch_size=4, num_gradient_accumulation_steps=3)) == 3 * 10
+
+
+def mean_of_pieces(
+    model: Model, corpus: Path, pieces: int, **settings: Any
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Returns the loss of each batch in pieces, and all gradients of their sum."""
+    model.zero_grad()
+    settings = {**LAZY, "num_gradient_accumulation_steps": pieces, **settings}
+    losses = torch.stack([model(**piece)["loss"] for piece in read(corpus, **settings)])
+    (losses.sum() / pieces).backward()
+    gradients = torch.cat([parameter.grad.to_dense().flatten() for parameter in model.parameters()])
+    # (batches,)
+    return losses.detach().view(-1, pieces).mean(dim=1), gradients
+
+
+def language_model(**settings: Any) -> Model:
+    params = {"type": "elmo_language_model", "architecture": ARCHITECTURE, **settings}
+    return Model.from_params(Params(copy.deepcopy(params)), vocab=vocabulary())
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_pieces_have_their_batchs_sample_and_gradients(
+    sparse: bool, corpus: Path, float64: None
+) -> None:
+    model = language_model(softmax={"type": "sampled", "num_samples": 30, "sparse": sparse})
+    expected = mean_of_pieces(model, corpus, 1)
+    assert len(expected[0]) > 2
+    for pieces in (2, 3):
+        found = mean_of_pieces(model, corpus, pieces)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_teachers_losses_of_pieces_are_weighted_by_words(corpus: Path, tiny_folder: Path) -> None:
+    indexer = {"type": "elmo_character_ids"}
+    teacher = {"type": "elmo", "pretrained_file": str(tiny_folder), "size": 16, "decay_steps": 9}
+    found = []
+    for pieces in (1, 3):
+        torch.manual_seed(0)
+        model = language_model(teacher=teacher)
+        found.append(mean_of_pieces(model, corpus, pieces, teacher_indexer=indexer))
+        # of the optimizer, which the decay of the weight counts
+        assert model.state_dict()["distillation.steps"] == len(found[0][0])
+        found[-1] += (torch.tensor(model.get_metrics()["teacher_loss"]),)
+    torch.testing.assert_close(found[1], found[0])
 
 
 def test_only_a_processs_own_sentences_are_indexed(

@@ -196,8 +196,6 @@ def test_accumulated_pieces_train_as_their_batch_does(trained: Path, tmp_path: P
     found = []
     for steps in (1, 3):
         settings = shared(trained)
-        # a sampled one draws words for each piece
-        settings["model"]["softmax"] = "full"
         settings["data_loader"]["num_gradient_accumulation_steps"] = steps
         settings["trainer"].update(num_epochs=1, num_gradient_accumulation_steps=steps)
         run(settings, tmp_path / str(steps))
