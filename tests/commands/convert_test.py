@@ -157,7 +157,7 @@ def test_sources_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     (tmp_path / "options.json").write_text(json.dumps({"lstm": []}))
     for source, message in (
-        ("smal", "smal.*'english', 'small', 'medium'"),
+        ("smal", "smal.*'english', 'german', 'chinese', 'small', 'medium'"),
         (tmp_path / "text", "text.*known format"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
