@@ -52,7 +52,7 @@ def session(
 
     # Raises
 
-    `ConnectionError` if there is no cluster at the address.
+    `ConnectionError` if there is no cluster at the address, or Ray does not start in time.
     """
     # Ray reports statistics of use otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -66,12 +66,18 @@ def session(
     else:
         # Ray's name for it. Its workers would have the lowest priority, unlike this process.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES + 2 * payload_bytes,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                object_store_memory=STORE_BYTES + 2 * payload_bytes,
+            )
+        # Ray raises this class itself, after 30 seconds on a machine with too much other work
+        except Exception as error:
+            raise ConnectionError(
+                f"Ray did not start on this machine: {error}. The same command tries again"
+            ) from error
     # one line a partition is enough
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
