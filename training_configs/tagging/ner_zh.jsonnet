@@ -10,8 +10,9 @@
 //
 //   allennlp train training_configs/tagging/ner_zh.jsonnet -s output/ner_zh --include-package elmo_components
 //
-// Measured: Weibo's files as published, with `num_epochs` 12: span F1 @ZHTEST@ on test with three seeds, in
-// 4 minutes on 1 core. Fixtures: @ZHFIX@, their names being those of training.
+// Measured: Weibo's files as published, with `num_epochs` 12: span F1 0.510, 0.519 and
+// 0.543 on test with three seeds, in 4 minutes on 1 core. Fixtures: 1.00 and 1.00, their names being those
+// of training, in 27 seconds.
 local elmo = import '../elmo.libsonnet';
 
 (import 'ner.jsonnet') {
