@@ -136,7 +136,7 @@ class Each(nn.Module):
         self.output = output
 
     def forward(
-        self, hidden: torch.Tensor, targets: torch.Tensor
+        self, hidden: torch.Tensor, targets: torch.Tensor, seed: Optional[torch.Tensor] = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         weight, bias = self.output(None)
         self.hidden = hidden
