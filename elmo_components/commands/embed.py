@@ -16,11 +16,12 @@ from elmo_components.commands.engines import (
     LOCAL,
     Payload,
     add_engine_arguments,
+    add_reading_arguments,
     run_with_engine,
 )
 from elmo_components.corpora.work import arrays_of, load_embed_work
 from elmo_components.elmo import Elmo
-from elmo_components.embedding import readers, writers
+from elmo_components.embedding import writers
 from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.embedding.file_job import Summary, embed_file, partial_path
 from elmo_components.embedding.readers import SentenceFile
@@ -86,13 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out sentence_to_index, which needs memory for all sentences",
     )
-    add("--input-format", choices=readers.FORMATS, help="default: by the suffix")
+    add_reading_arguments(parser)
     add("--output-format", choices=writers.FORMATS, help="default: by the suffix")
-    add(
-        "--field",
-        help="the key of JSON objects, or the column of a table, with a string or a list of "
-        f"tokens; default: the first that exists of {', '.join(readers.FIELDS)}",
-    )
     add(
         "--empty-lines",
         choices=EMPTY_LINES,

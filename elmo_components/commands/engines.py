@@ -12,10 +12,18 @@ import torch
 from elmo_components.corpora.corpus_job import Engine, local_engine, run_corpus
 from elmo_components.corpora.partitions import Reading
 from elmo_components.corpora.work import Work
-from elmo_components.embedding.readers import PIPE
+from elmo_components.embedding.readers import FIELDS, FORMATS, PIPE
 from elmo_components.embedding.settings import EmbedSettings
 
-__all__ = ["FAILED", "FAILURES", "LOCAL", "Payload", "add_engine_arguments", "run_with_engine"]
+__all__ = [
+    "FAILED",
+    "FAILURES",
+    "LOCAL",
+    "Payload",
+    "add_engine_arguments",
+    "add_reading_arguments",
+    "run_with_engine",
+]
 
 LOCAL, RAY = "local", "ray"
 
@@ -42,6 +50,17 @@ class Payload:
     content: Any
     size: int
     load: Callable[[Any], Work]
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say what is in the input."""
+    add = parser.add_argument
+    add("--input-format", choices=FORMATS, help="default: by the suffix")
+    add(
+        "--field",
+        help="the key of JSON objects, or the column of a table, with a string or a list of "
+        f"tokens; default: the first that exists of {', '.join(FIELDS)}",
+    )
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser, *, default: Optional[str]) -> None:

@@ -10,9 +10,9 @@ from elmo_components.commands.engines import (
     LOCAL,
     Payload,
     add_engine_arguments,
+    add_reading_arguments,
     run_with_engine,
 )
-from elmo_components.embedding import readers
 from elmo_components.embedding.batches import BATCH_SIZE
 from elmo_components.embedding.selection import VectorChoice
 from elmo_components.embedding.settings import EMPTY_LINES, EmbedSettings
@@ -43,12 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ".xz are decompressed; folders, patterns, and addresses such as s3://bucket/corpus",
     )
     add("output_file", metavar="output", help="a folder")
-    add("--input-format", choices=readers.FORMATS, help="default: by the suffix")
-    add(
-        "--field",
-        help="the key of JSON objects, or the column of a table, with a string or a list of "
-        f"tokens; default: the first that exists of {', '.join(readers.FIELDS)}",
-    )
+    add_reading_arguments(parser)
     add(
         "--tokenizer",
         default=SPACY_BLANK,
