@@ -5,7 +5,7 @@ from typing import Optional
 
 import torch
 
-__all__ = ["ROW_STEP", "Product", "padded_bfloat16"]
+__all__ = ["ROW_STEP", "Product", "padded_bfloat16", "padded_count"]
 
 # The number of rows of a bfloat16 product is rounded up to a multiple of at most this.
 ROW_STEP = 128
@@ -53,15 +53,22 @@ class Product:
 
 def padded_bfloat16(rows: torch.Tensor) -> torch.Tensor:
     """
-    Returns (directions, rows, size) in bfloat16, with zeros for up to `ROW_STEP` more rows.
+    Returns (directions, rows, size) in bfloat16, with zeros for up to `ROW_STEP` more rows: see
+    `padded_count`.
+    """
+    directions, count, size = rows.shape
+    padded = rows.new_empty(directions, padded_count(count), size, dtype=torch.bfloat16)
+    padded[:, :count] = rows
+    padded[:, count:] = 0.0
+    return padded
+
+
+def padded_count(count: int) -> int:
+    """
+    Returns the number of rows of a bfloat16 product of `count` rows.
 
     oneDNN compiles for every new shape, which takes longer than most products. So the number of
     rows takes few values.
     """
-    directions, count, size = rows.shape
     step = ROW_STEP // 4 if count <= 512 else ROW_STEP
-    # (directions, count rounded up, size)
-    padded = rows.new_empty(directions, -(-count // step) * step, size, dtype=torch.bfloat16)
-    padded[:, :count] = rows
-    padded[:, count:] = 0.0
-    return padded
+    return -(-count // step) * step

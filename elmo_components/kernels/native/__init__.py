@@ -1,4 +1,8 @@
-"""The compiled backend for CPUs: float32 with gradients, bfloat16 and int8 without."""
+"""
+The compiled backend for CPUs: float32 and bfloat16 with and without gradients, int8 without.
+
+Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are bfloat16, as those of `cpu`.
+"""
 
 from collections.abc import Iterable
 from typing import Optional
@@ -69,8 +73,8 @@ def stack_unsupported(call: StackCall) -> Optional[str]:
 
 
 def _reason(tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
-    if cpu.autocast_to_bfloat16():
-        return "it does not follow autocast to bfloat16"
+    if cpu.autocast_to_bfloat16() and library.find().bfloat16 is None:
+        return "this processor has no AVX-512 BF16, which autocast to bfloat16 needs"
     if forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
     try:
@@ -92,10 +96,12 @@ def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
     second derivatives.
     """
     _check(call)
-    if torch.is_grad_enabled() and cpu.requires_grad(call):
-        return training.projected_lstm(call)
-    with torch.no_grad():
-        return run_layer(call)
+    bfloat16 = cpu.autocast_to_bfloat16()
+    with torch.autocast("cpu", enabled=False):
+        if torch.is_grad_enabled() and cpu.requires_grad(call):
+            return training.projected_lstm(call, bfloat16=bfloat16)
+        with torch.no_grad():
+            return run_layer(call._replace(precision=_lower(call.precision, bfloat16)))
 
 
 def bidirectional_layers(call: StackCall) -> LayerState:
@@ -129,7 +135,14 @@ def bidirectional_layers(call: StackCall) -> LayerState:
                 f"the hidden size; found {tuple(call.outputs.shape)}"
             )
     with torch.no_grad():
-        return run_stack(call)
+        return run_stack(
+            call._replace(precision=_lower(call.precision, cpu.autocast_to_bfloat16()))
+        )
+
+
+def _lower(precision: str, bfloat16: bool) -> str:
+    """Returns the lower of a call's precision and, with `bfloat16`, this one."""
+    return "bfloat16" if bfloat16 and precision == "float32" else precision
 
 
 def _state(call: StackCall, layer: int) -> LayerState:

@@ -177,8 +177,10 @@ def batch_of(
 
 
 def address(tensor: Optional[torch.Tensor], direction: int) -> Optional[int]:
-    """Returns the address of a direction's part of a float32 tensor."""
-    return None if tensor is None else _element(tensor, direction * tensor.stride(0))
+    """Returns the address of a direction's part of a tensor."""
+    if tensor is None:
+        return None
+    return tensor.data_ptr() + tensor.element_size() * direction * tensor.stride(0)
 
 
 def check_status(status: int) -> None:

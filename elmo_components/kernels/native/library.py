@@ -18,7 +18,7 @@ from elmo_components.kernels.native.structures import (
 __all__ = ["INSTRUCTIONS", "Library", "find", "functions", "instructions_for"]
 
 # As in source/layer.h.
-INTERFACE = 4
+INTERFACE = 5
 # Instruction sets for float32, slowest first; the library knows them by their place.
 INSTRUCTIONS = ("portable", "AVX2", "AVX-512")
 

@@ -102,6 +102,7 @@ class Gradients(ctypes.Structure):
         ("saved_cells", _FLOATS),
         ("saved_projected", _FLOATS),
         ("gates", _FLOATS),
+        ("rounded_gates", ctypes.c_void_p),
         ("grad_projected", _FLOATS),
         ("activated", _FLOATS),
         ("grad_hidden", _FLOATS),

@@ -2,7 +2,7 @@
 The compiled projected LSTM with gradients: a layer is one autograd function.
 
 The library computes the gradients of gates, states and inputs. Those of the weights are one product
-each for all steps, by torch. The gates after their activation functions are saved, since computing
+each for all steps, by torch. Products are float32, or bfloat16 with sums in float32. The gates after their activation functions are saved, since computing
 them again takes as long as the forward pass; with `recompute_gates` they are computed again.
 """
 
@@ -25,12 +25,14 @@ from elmo_components.kernels.native.forward import (
     sizes_of,
 )
 from elmo_components.kernels.native.structures import Gradients
+from elmo_components.kernels.products import padded_bfloat16, padded_count
 
 __all__ = ["projected_lstm"]
 
 
-def projected_lstm(call: LstmCall) -> tuple[torch.Tensor, LayerState]:
-    """See `kernels.reference.projected_lstm`."""
+def projected_lstm(call: LstmCall, *, bfloat16: bool) -> tuple[torch.Tensor, LayerState]:
+    """See `kernels.reference.projected_lstm`; with `bfloat16`, products are of bfloat16 numbers."""
+    call = call._replace(precision="bfloat16" if bfloat16 else "float32")
     weights = [part for weight in call.weights for part in weight]
     outputs, hidden, cell = _Layer.apply(call, call.inputs, *call.state, *weights)
     return outputs, LayerState(hidden, cell)
@@ -40,11 +42,12 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: LstmCall, *tensors: Optional[torch.Tensor]) -> tuple:
         # without the cache: training changes the weights at each step
-        call = call._replace(packed=None, precision="float32")
+        call = call._replace(packed=None)
         saved = _saved(call)
         outputs, state = run_layer(call, saved)
         ctx.save_for_backward(call.lengths, call.dropout, *tensors)
         ctx.saved, ctx.clips = saved, _Clips(call.cell_clip, call.projection_clip)
+        ctx.precision = call.precision
         return outputs, *state
 
     @staticmethod
@@ -86,8 +89,13 @@ def _backward(
     weights = [DirectionWeights(*parts[place : place + 4]) for place in range(0, len(parts), 4)]
     needs_inputs, _, _, *needs_weights = ctx.needs_input_grad[1:]
     # a second backward pass, after retain_graph=True, recomputes the gates
-    gates = _gates(weights, saved.inputs) if saved.gates is None else saved.gates
+    bfloat16 = ctx.precision == "bfloat16"
+    gates = saved.gates
+    if gates is None:
+        gates = _gates(weights, saved.inputs, bfloat16=bfloat16)
     ctx.saved = saved._replace(gates=None)
+    # (directions, rows or more, 4 * cell_size): the gradients of the gates, and 0
+    rounded_gates = _rows_of_bfloat16(gates) if bfloat16 else None
     grad_outputs, cell = grad_outputs.contiguous(), cell.contiguous()
     # (directions, batch, hidden_size), (directions, batch, cell_size): the library overwrites them
     grad_hidden, grad_cell = (
@@ -99,7 +107,7 @@ def _backward(
     activated = torch.empty_like(saved.cells)
     # (directions, batch, time, input_size)
     grad_inputs = gates.new_empty(inputs.shape) if needs_inputs else None
-    sizes, instructions = sizes_of(weights[0]), library.find().instructions
+    sizes, instructions = sizes_of(weights[0]), library.instructions_for(ctx.precision)
     functions = library.functions()
     size = functions.elmo_packed_backward_size(instructions, ctypes.byref(sizes))
     packed = packed_by(functions.elmo_pack_backward, weights, sizes, size, instructions)
@@ -114,6 +122,7 @@ def _backward(
         array.saved_cells = address(saved.cells, direction)
         array.saved_projected = address(saved.projected, direction)
         array.gates = address(gates, direction)
+        array.rounded_gates = address(rounded_gates, direction)
         array.grad_projected = address(grad_projected, direction)
         array.activated = address(activated, direction)
         array.grad_hidden = address(grad_hidden, direction)
@@ -124,13 +133,33 @@ def _backward(
     found: list[Optional[torch.Tensor]] = [None] * len(needs_weights)
     if any(needs_weights):
         # (directions, 4 * cell_size, input_size + hidden_size)
-        grad_gates = torch.bmm(gates.transpose(1, 2), saved.inputs)
+        factors = gates if rounded_gates is None else rounded_gates
+        grad_gates = _weight_gradient(factors, saved.inputs)
         found = _by_direction(
             *grad_gates.split([sizes.input_size, sizes.hidden_size], dim=-1),
             gates.sum(dim=1),
-            torch.bmm(grad_projected.transpose(1, 2), activated) if sizes.projected else None,
+            _weight_gradient(
+                padded_bfloat16(grad_projected) if bfloat16 else grad_projected, activated
+            )
+            if sizes.projected
+            else None,
         )
     return [grad_inputs, grad_hidden, grad_cell, *found]
+
+
+def _rows_of_bfloat16(gates: torch.Tensor) -> torch.Tensor:
+    """Returns memory for the same rows in bfloat16, as `padded_bfloat16` would."""
+    directions, count, size = gates.shape
+    rows = gates.new_empty(directions, padded_count(count), size, dtype=torch.bfloat16)
+    rows[:, count:] = 0.0
+    return rows
+
+
+def _weight_gradient(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Returns the sum over rows of their outer products, in the type of `gradients`' products."""
+    if gradients.dtype == torch.bfloat16:
+        factors = padded_bfloat16(factors)
+    return torch.bmm(gradients.transpose(1, 2), factors).float()
 
 
 def _by_direction(*gradients: Optional[torch.Tensor]) -> list[Optional[torch.Tensor]]:
@@ -142,10 +171,15 @@ def _by_direction(*gradients: Optional[torch.Tensor]) -> list[Optional[torch.Ten
     ]
 
 
-def _gates(weights: Sequence[DirectionWeights], inputs: torch.Tensor) -> torch.Tensor:
+def _gates(
+    weights: Sequence[DirectionWeights], inputs: torch.Tensor, *, bfloat16: bool
+) -> torch.Tensor:
     """Recomputes the gates after their activation functions, (directions, rows, 4 * cell_size)."""
     # (directions, 4 * cell_size, input_size + hidden_size)
     factors = torch.stack([torch.cat([one.input, one.recurrent], dim=1) for one in weights])
+    if bfloat16:
+        # products of rounded numbers, with sums in float32
+        inputs, factors = inputs.bfloat16().float(), factors.bfloat16().float()
     biases = torch.stack([weight.bias for weight in weights])
     gates = torch.baddbmm(biases.unsqueeze(1), inputs, factors.transpose(1, 2))
     i, f, g, o = gates.chunk(4, dim=-1)

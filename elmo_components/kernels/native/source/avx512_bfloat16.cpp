@@ -23,7 +23,8 @@
 #include "panels.hpp"
 #include "operations.hpp"
 #include "direction.hpp"
-#include "no_backward.hpp"
+#include "backward_weights.hpp"
+#include "backward.hpp"
 #include "table.hpp"
 
 #if defined(__clang__)

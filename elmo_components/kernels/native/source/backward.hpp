@@ -1,5 +1,5 @@
-// The backward pass of one direction of a layer, in float32. Included once by a kernel's file, after
-// direction.hpp and backward_weights.hpp.
+// The backward pass of one direction of a layer, with products in float32 or bfloat16. Included once
+// by a kernel's file, after direction.hpp and backward_weights.hpp.
 //
 // From the last step to the first, with gp the gradient of the outputs before clipping:
 //
@@ -20,6 +20,7 @@ ScratchSizes backward_scratch_sizes(const ElmoBatch& batch, const ElmoSizes& siz
     // sums of products between parts of the depth
     found.parts[ACTIVATED] = batch.batch * panels_stride(sizes.cell_size);
     found.parts[GATES] = block_rows * panels_stride(sizes.input_size);
+    found.parts[QUANTIZED_HIDDEN] = batch.batch * quantized_stride(sizes.hidden_size);
     return found;
 }
 
@@ -73,6 +74,8 @@ struct CellGradients : Sums {
     float* grad_cell;
     // the step's rows, (count, 4 * cell_size): gates, then gradients
     float* gates;
+    // the gradients in bfloat16, for products of this type
+    uint16_t* rounded_gates;
     const float* cells;
     float* activated;
     // the previous step's rows; or null for the initial cell, (batch, cell_size), or null for zeros
@@ -102,10 +105,16 @@ struct CellGradients : Sums {
         float* state = grad_cell + row * stride + first;
         const Vec through = gradient * o * (1.0f - squashed * squashed);
         const Vec total = clipped(load(state) + through, next, clip);
-        store_some(to, total * g * i * (1.0f - i), count);
-        store_some(to + cell_size, total * old * f * (1.0f - f), count);
-        store_some(to + 2 * cell_size, total * i * (1.0f - g * g), count);
-        store_some(to + 3 * cell_size, gradient * squashed * o * (1.0f - o), count);
+        const Vec gradients[4] = {total * g * i * (1.0f - i), total * old * f * (1.0f - f),
+                                  total * i * (1.0f - g * g),
+                                  gradient * squashed * o * (1.0f - o)};
+        for (int64_t gate = 0; gate < 4; ++gate) {
+            const int64_t place = gate * cell_size;
+            store_some(to + place, gradients[gate], count);
+            if (QUANTIZED)
+                store_rounded(rounded_gates + row * 4 * cell_size + first + place,
+                              gradients[gate], count);
+        }
         store(state, total * f);
     }
 };
@@ -180,6 +189,8 @@ private:
                         limit);
                 store_some(arrays_.grad_projected + place * size + first, gradient, count);
             }
+            if (QUANTIZED)
+                quantize(arrays_.grad_projected + place * size, size, rounded_row(row));
         }
     }
 
@@ -192,6 +203,7 @@ private:
                                 order_.sentences,
                                 grad_cell_,
                                 arrays_.gates + start * 4 * size,
+                                QUANTIZED ? arrays_.rounded_gates + start * 4 * size : nullptr,
                                 arrays_.saved_cells + start * size,
                                 arrays_.activated + start * size,
                                 nullptr,
@@ -202,7 +214,7 @@ private:
         const int64_t last = layout_.cell_panels * (member_ + 1) / team_.size();
         if (sizes_.projected) {
             for (int64_t row = 0; row < count; ++row)
-                rows_[row] = gradients + row * sizes_.hidden_size;
+                rows_[row] = QUANTIZED ? rounded_row(row) : gradients + row * sizes_.hidden_size;
             multiply_panels(operation, rows_, count, arrays_.weights, sizes_.hidden_size, first,
                             last);
             return;
@@ -215,7 +227,7 @@ private:
     void hidden(int64_t step) {
         const int64_t gates = 4 * sizes_.cell_size;
         for (int64_t row = 0; row < order_.counts[step]; ++row)
-            rows_[row] = arrays_.gates + (order_.starts[step] + row) * gates;
+            rows_[row] = gate_gradients(order_.starts[step] + row);
         multiply_panels(HiddenGradients{{grad_hidden_, hidden_stride_}}, rows_,
                         order_.counts[step], arrays_.weights + layout_.recurrent, gates,
                         layout_.hidden_panels * member_ / team_.size(),
@@ -231,12 +243,12 @@ private:
         const InputGradients operation{
             {scratch_.parts[GATES], panels_stride(size)}, size, outputs_};
         for (int64_t step = 0; step < order_.steps;) {
-            const float* first = arrays_.gates + order_.starts[step] * gates;
+            const int64_t first = order_.starts[step];
             int64_t count = 0;
             for (; step < order_.steps && count + order_.counts[step] <= scratch_.block_rows;
                  ++step)
                 for (int64_t row = 0; row < order_.counts[step]; ++row, ++count) {
-                    rows_[count] = first + count * gates;
+                    rows_[count] = gate_gradients(first + count);
                     outputs_[count] = input_row(order_.sentences[row], step);
                 }
             multiply_panels(operation, rows_, count, arrays_.weights + layout_.input, gates,
@@ -245,6 +257,16 @@ private:
         }
     }
 
+    // Returns a row of the gates' gradients as a product takes it.
+    const float* gate_gradients(int64_t row) const {
+        const int64_t place = row * 4 * sizes_.cell_size;
+        return QUANTIZED ? reinterpret_cast<const float*>(arrays_.rounded_gates + place)
+                         : arrays_.gates + place;
+    }
+    // Returns where a row of the step's grad_projected is in bfloat16.
+    float* rounded_row(int64_t row) const {
+        return scratch_.parts[QUANTIZED_HIDDEN] + row * quantized_stride(sizes_.hidden_size);
+    }
     float* input_row(int64_t sentence, int64_t step) const {
         return arrays_.grad_inputs + (sentence * batch_.time + step) * sizes_.input_size;
     }

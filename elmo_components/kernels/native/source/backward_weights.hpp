@@ -18,16 +18,6 @@ struct BackwardLayout {
           size(input + input_panels * panel_size(4 * sizes.cell_size)) {}
 };
 
-// Packs a transposed weight, (depth, columns).
-void pack_transposed(const float* weight, int64_t depth, int64_t columns, float* packed) {
-    for (int64_t first = 0; first < columns; first += PANEL)
-        for (int64_t k = 0; k < depth; ++k, packed += PANEL) {
-            const int64_t width = smaller(PANEL, columns - first);
-            std::memcpy(packed, weight + k * columns + first, width * sizeof(float));
-            std::memset(packed + width, 0, (PANEL - width) * sizeof(float));
-        }
-}
-
 int64_t packed_backward_size(const ElmoSizes& sizes) { return BackwardLayout(sizes).size; }
 
 void pack_backward(const ElmoSizes& sizes, const float* input, const float* recurrent,

@@ -24,6 +24,15 @@ ELMO_INLINE __m256i rounded(Vec values) {
     return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(values)));
 }
 
+// Rounds and stores the first `count` of a vector's values.
+ELMO_INLINE void store_rounded(uint16_t* to, Vec values, int64_t count) {
+    const __m256i numbers = rounded(values);
+    if (count >= LANES)
+        std::memcpy(to, &numbers, sizeof(numbers));
+    else
+        std::memcpy(to, &numbers, count * sizeof(uint16_t));
+}
+
 // Rounds a row, (depth,), or zeros for null, and calls `write` with LANES numbers at a time.
 template <class Write>
 ELMO_INLINE void round_row(const float* row, int64_t depth, const Write& write) {
@@ -44,6 +53,25 @@ ELMO_INLINE void pack_column(const float* row, int64_t depth, float* panel, int6
         for (int64_t k = first; k < 2 * pairs(depth) && k < first + LANES; ++k)
             to[k / 2 * 2 * PANEL + k % 2] = numbers[k - first];
     });
+}
+
+// Packs a transposed weight, (depth, columns).
+void pack_transposed(const float* weight, int64_t depth, int64_t columns, float* packed) {
+    uint16_t* to = reinterpret_cast<uint16_t*>(packed);
+    for (int64_t first = 0; first < columns; first += PANEL)
+        for (int64_t k = 0; k < depth; k += 2, to += 2 * PANEL) {
+            const int64_t left = columns - first, width = left < PANEL ? left : PANEL;
+            uint16_t rows[2][PANEL] = {};
+            for (int64_t row = 0; row < 2 && k + row < depth; ++row)
+                round_row(weight + (k + row) * columns + first, width,
+                          [&](int64_t column, const uint16_t* numbers) {
+                              std::memcpy(rows[row] + column, numbers, LANES * sizeof(uint16_t));
+                          });
+            for (int64_t column = 0; column < PANEL; ++column) {
+                to[2 * column] = rows[0][column];
+                to[2 * column + 1] = rows[1][column];
+            }
+        }
 }
 
 // Returns the floats of a rounded row.

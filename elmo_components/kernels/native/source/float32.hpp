@@ -21,8 +21,19 @@ ELMO_INLINE void pack_column(const float* row, int64_t depth, float* panel, int6
     for (int64_t k = 0; k < depth; ++k) panel[k * PANEL + column] = row ? row[k] : 0.0f;
 }
 
+// Packs a transposed weight, (depth, columns).
+void pack_transposed(const float* weight, int64_t depth, int64_t columns, float* packed) {
+    for (int64_t first = 0; first < columns; first += PANEL)
+        for (int64_t k = 0; k < depth; ++k, packed += PANEL) {
+            const int64_t left = columns - first, width = left < PANEL ? left : PANEL;
+            std::memcpy(packed, weight + k * columns + first, width * sizeof(float));
+            std::memset(packed + width, 0, (PANEL - width) * sizeof(float));
+        }
+}
+
 ELMO_INLINE int64_t quantized_stride(int64_t) { return 0; }
 ELMO_INLINE void quantize(const float*, int64_t, float*) {}
+ELMO_INLINE void store_rounded(uint16_t*, Vec, int64_t) {}
 
 // Adds rows times a part of a panel, (depth, 4, LANES), to sums. Meanwhile it prefetches `lines`
 // cache lines from `ahead` on for every STRIDE multiplications, and returns where it stopped.

@@ -59,7 +59,7 @@ struct Kernel {
     // memory, and with (2 * block_rows + 4 * batch) pointers of its own.
     void (*run)(const ElmoBatch&, const ElmoLayer&, const ElmoDirection&, const Order&,
                 const Scratch&, const float** pointers, Team&, int64_t member);
-    // The same for the backward pass; null in int8 and bfloat16.
+    // The same for the backward pass; null in int8.
     int64_t (*packed_backward_size)(const ElmoSizes&);
     void (*pack_backward)(const ElmoSizes&, const float* input, const float* recurrent,
                           const float* projection, float* packed);

@@ -15,7 +15,7 @@
 #endif
 
 // Changes with every change of this interface.
-constexpr int64_t ELMO_INTERFACE = 4;
+constexpr int64_t ELMO_INTERFACE = 5;
 
 // Instruction sets: in float32, slowest first; in int8; and in bfloat16.
 enum {
@@ -112,6 +112,8 @@ struct ElmoGradients {
     const float* saved_projected;
     // (rows, 4 * cell_size): the saved gates. Output: the gradients before activation functions
     float* gates;
+    // Output, for products in bfloat16: the same gradients in bfloat16
+    uint16_t* rounded_gates;
     // Output: before clipping, (rows, hidden_size); the inputs of the projection, (rows, cell_size)
     float* grad_projected;
     float* activated;
@@ -143,7 +145,7 @@ ELMO_EXPORT void elmo_pack(int64_t instructions, const ElmoSizes* sizes, const f
 // ELMO_NO_MEMORY.
 ELMO_EXPORT int64_t elmo_layers(const ElmoBatch* batch, int64_t layers, const ElmoLayer* layer);
 
-// As elmo_packed_size and elmo_pack, for elmo_backward, which has float32 only.
+// As elmo_packed_size and elmo_pack, for elmo_backward, which has no int8.
 ELMO_EXPORT int64_t elmo_packed_backward_size(int64_t instructions, const ElmoSizes* sizes);
 ELMO_EXPORT void elmo_pack_backward(int64_t instructions, const ElmoSizes* sizes,
                                     const float* input, const float* recurrent,

@@ -1,4 +1,4 @@
-// In int8 and bfloat16 there is no backward pass. Included once by such a kernel's file.
+// In int8 there is no backward pass. Included once by such a kernel's file.
 
 namespace elmo {
 namespace {

@@ -56,21 +56,26 @@ struct StepGates {
     }
     ELMO_INLINE void end(int64_t row, int64_t panel, const Vec (&sums)[4]) const {
         float* state = cell + (panel * batch + row) * LANES;
-        const Vec kept = sigmoid(sums[1]) * load(state);
-        const Vec next = clamp(sigmoid_tanh(sums[0], sums[2]) + kept, clip);
+        float* output = activated + row * stride + panel * LANES;
+        const int64_t first = panel * LANES, count = cell_size - first;
+        Vec next;
+        if (saved_gates) {
+            const Vec i = sigmoid(sums[0]), f = sigmoid(sums[1]);
+            const Vec g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
+            next = clamp(i * g + f * load(state), clip);
+            store(output, o * hyperbolic_tangent(next));
+            float* to = saved_gates + row * 4 * cell_size + first;
+            store_some(to, i, count);
+            store_some(to + cell_size, f, count);
+            store_some(to + 2 * cell_size, g, count);
+            store_some(to + 3 * cell_size, o, count);
+        } else {
+            const Vec kept = sigmoid(sums[1]) * load(state);
+            next = clamp(sigmoid_tanh(sums[0], sums[2]) + kept, clip);
+            store(output, sigmoid_tanh(sums[3], next));
+        }
         store(state, next);
-        store(activated + row * stride + panel * LANES, sigmoid_tanh(sums[3], next));
-        if (saved_cells) save(row, panel * LANES, sums, next);
-    }
-    ELMO_INLINE void save(int64_t row, int64_t first, const Vec (&sums)[4], Vec next) const {
-        const int64_t count = cell_size - first;
-        store_some(saved_cells + row * cell_size + first, next, count);
-        if (!saved_gates) return;
-        float* to = saved_gates + row * 4 * cell_size + first;
-        store_some(to, sigmoid(sums[0]), count);
-        store_some(to + cell_size, sigmoid(sums[1]), count);
-        store_some(to + 2 * cell_size, hyperbolic_tangent(sums[2]), count);
-        store_some(to + 3 * cell_size, sigmoid(sums[3]), count);
+        if (saved_cells) store_some(saved_cells + row * cell_size + first, next, count);
     }
 };
 
