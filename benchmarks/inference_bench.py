@@ -23,7 +23,7 @@ def measure(sentences: Sequence[list[str]], repeats: int, peaks: dict) -> list[d
     """Returns a row for each shape, number of sentences, precision and state of the word cache."""
     rows = []
     for name, config in SHAPES.items():
-        theirs, ours = _models(config)
+        theirs, ours = models_of(config)
         for batches, title in (
             ([[sentence] for sentence in sentences[:8]], "one sentence"),
             ([sentences[:32]], "32 sentences"),
@@ -33,7 +33,7 @@ def measure(sentences: Sequence[list[str]], repeats: int, peaks: dict) -> list[d
             models = {"allennlp": theirs, **ours}
             with torch.no_grad():
                 seconds = take_turns(
-                    {kind: partial(_embed, model, ids) for kind, model in models.items()},
+                    {kind: partial(embed, model, ids) for kind, model in models.items()},
                     repeats,
                 )
                 closeness = _closeness(theirs, ours, ids[0])
@@ -45,19 +45,19 @@ def measure(sentences: Sequence[list[str]], repeats: int, peaks: dict) -> list[d
                         "unit": "tokens/s",
                         "allennlp": tokens / seconds["allennlp"],
                         "ours": tokens / seconds[kind],
-                        "limit": _limit(config, precision, cache, batches, peaks),
+                        "limit": limit_of(config, precision, cache, batches, peaks),
                         **closeness[kind],
                     }
                 )
     return rows
 
 
-def _embed(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
+def embed(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
     for ids in batches:
         model(ids)
 
 
-def _models(config: ElmoConfig) -> tuple[AllenNlpElmo, dict[str, Elmo]]:
+def models_of(config: ElmoConfig) -> tuple[AllenNlpElmo, dict[str, Elmo]]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints.save(Checkpoint(config, BiLm(config).state_dict()), folder)
         files = f"{folder}/options.json", f"{folder}/weights.hdf5"
@@ -89,7 +89,7 @@ def _closeness(theirs: AllenNlpElmo, ours: dict[str, Elmo], ids: torch.Tensor) -
     return found
 
 
-def _limit(
+def limit_of(
     config: ElmoConfig,
     precision: str,
     cache: str,

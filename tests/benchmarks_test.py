@@ -74,3 +74,19 @@ def test_the_memory_benchmark_runs() -> None:
         text=True,
     )
     assert json.loads(run.stdout)["sentences"] == 200
+
+
+def test_the_speeds_by_batch_size_are_drawn(tmp_path: Path) -> None:
+    picture = tmp_path / "batches.png"
+    run = subprocess.run(
+        [
+            *(sys.executable, ROOT / "benchmarks" / "batch_sizes.py", "--picture", picture),
+            *("--sizes", "1", "4", "--repeats", "1"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rows = [line.split("|")[1].strip() for line in run.stdout.splitlines() if line[:1] == "|"]
+    assert rows == ["sentences", "---", "1", "4"]
+    assert picture.read_bytes()[:4] == b"\x89PNG"

@@ -25,7 +25,9 @@ def test_calls_that_cannot_be_computed_are_named() -> None:
 def test_autocast_needs_instructions_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     found = library.find()
     for bfloat16, reason in ((4, None), (None, "no AVX-512 BF16")):
-        monkeypatch.setattr(library, "find", lambda number=bfloat16: found._replace(bfloat16=number))
+        monkeypatch.setattr(
+            library, "find", lambda number=bfloat16: found._replace(bfloat16=number)
+        )
         with torch.autocast("cpu", dtype=torch.bfloat16):
             unsupported = native.unsupported(call([2, 1]))
         assert unsupported is reason if reason is None else reason in str(unsupported)

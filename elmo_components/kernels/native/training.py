@@ -2,8 +2,9 @@
 The compiled projected LSTM with gradients: a layer is one autograd function.
 
 The library computes the gradients of gates, states and inputs. Those of the weights are one product
-each for all steps, by torch. Products are float32, or bfloat16 with sums in float32. The gates after their activation functions are saved, since computing
-them again takes as long as the forward pass; with `recompute_gates` they are computed again.
+each for all steps, by torch. Products are float32, or bfloat16 with sums in float32. The gates
+after their activation functions are saved, since computing them again takes as long as the forward
+pass; with `recompute_gates` they are computed again.
 """
 
 import ctypes
