@@ -257,12 +257,15 @@ def test_a_header_gives_data_command_and_result(path: Path) -> None:
         assert part in header, f"{relative} must say {part!r}"
 
 
-def test_the_english_pre_training_has_a_model_that_can_be() -> None:
-    path = ROOT / "training_configs" / "language_model" / "english.libsonnet"
+@pytest.mark.parametrize("stem", ["english", "english_distilled"])
+def test_the_english_pre_training_has_a_model_that_can_be(stem: str) -> None:
+    path = ROOT / "training_configs" / "language_model" / f"{stem}.libsonnet"
     snippet = f"""(import '{path}') {{
         data:: {{ train: 'train', development: 'dev', test: 'test', vocabulary: 'words' }},
+        minilm:: 'minilm', start:: 'start', word_vectors:: 'vectors',
     }}"""
     config = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
+    assert config["model"].get("pretrained_file") == {"english_distilled": "start"}.get(stem)
     assert (config["train_data_path"], config["vocabulary"]["directory"]) == ("train", "words")
     size = sum(
         parameter.numel()
