@@ -102,7 +102,7 @@ def draw(found: Sequence[Speeds], machine: str, path: Path) -> None:
     from matplotlib import pyplot
 
     sizes = [speeds.sentences for speeds in found]
-    figure, axis = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(8.5, 4.5), layout="constrained")
     for name, look in LINES.items():
         axis.plot(sizes, [speeds.tokens_per_second[name] for speeds in found], label=name, **look)
     axis.set_xscale("log", base=2)
@@ -117,7 +117,12 @@ def draw(found: Sequence[Speeds], machine: str, path: Path) -> None:
     handles, labels = axis.get_legend_handles_labels()
     last = found[-1].tokens_per_second
     order = sorted(range(len(labels)), key=lambda place: -last[labels[place]])
-    axis.legend([handles[place] for place in order], [labels[place] for place in order])
+    axis.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -28,6 +28,10 @@ LAYERS = {
     "elmo_layer_2": "ELMo, layer 2 alone",
     "elmo_mean": "ELMo, mean of all",
 }
+# Runs of the English model that came with the package until it learned from MiniLM; no longer made.
+FIRST = {
+    f"first_{kind}": f"first {name}" for kind, name in {**NAMES, **LAYERS}.items() if "ELMo" in name
+}
 TASKS = {
     "ner": "Named entities, WNUT-17, F1",
     "pos": "Parts of speech, UD EWT, accuracy",

@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Mapping
 
-from compare_results import LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
+from compare_results import FIRST, LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
 
 
 def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, float]]) -> str:
     """Returns one task's kinds: score, seconds of training, and what `speeds` has of them."""
-    names = NAMES | LAYERS
+    names = NAMES | LAYERS | FIRST
     kinds = by_kind(results, task, names=names)
     lines = [
         f"**{TASKS[task]}**",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from allennlp.modules.elmo import Elmo as AllenNlpElmo
-from side_by_side import SHAPES, take_turns
+from side_by_side import SHAPES, read_rate, take_turns
 from torch import nn
 
 from elmo_components import Elmo, checkpoints
@@ -98,7 +98,7 @@ def limit_of(
 ) -> float:
     """
     The tokens/s that the machine allows: of each batch, the larger of its products over the peak
-    and its weights, read once a step, over the memory's speed.
+    and its weights, read once a step, over the speed at which so many bytes are read.
     """
     lstm, size = config.lstm, config.lstm.hidden_size
     cell = 4 * lstm.cell_size
@@ -111,8 +111,9 @@ def limit_of(
         # with the marks
         lengths = [len(sentence) + 2 for sentence in batch]
         operations = 2 * token * sum(lengths)
-        read = step * max(lengths) * BYTES[precision]
-        seconds += max(operations / peaks[precision] / 1e9, read / peaks["memory"] / 1e9)
+        weights = step * BYTES[precision]
+        read = weights * max(lengths) / read_rate(weights)
+        seconds += max(operations / peaks[precision], read) / 1e9
         if cache == "new":
             different = {word for sentence in batch for word in sentence}
             windows = sum(len(form) + 3 for form in different)

@@ -4,6 +4,7 @@ import lzma
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -60,17 +61,25 @@ def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[
 def peaks() -> dict[str, float]:
     """
     Returns the fastest that this machine was seen to compute products, in GFLOP/s for each
-    precision, and to read weights from memory in a product with one row, in GB/s.
+    precision, and to read memory, in GB/s.
     """
     found: dict[str, float] = {}
     for precision in PRECISIONS:
         product, operations = large_product(precision)
         found[precision] = round(operations / _fastest(product) / 1e9)
-    # 128 MB, more than most caches
-    large = torch.randn(1, 2048, 16384)
-    row = torch.randn(1, 1, 2048)
-    found["memory"] = round(large.numel() * 4 / _fastest(lambda: torch.bmm(row, large)) / 1e9)
+    # more than most caches
+    found["memory"] = round(read_rate(512_000_000))
     return found
+
+
+@lru_cache
+def read_rate(size: int) -> float:
+    """
+    Returns the fastest that this machine was seen to read so many bytes again and again, in GB/s:
+    from memory, or from the caches that they fit.
+    """
+    numbers = torch.zeros(size // 4)
+    return size / _fastest(numbers.sum) / 1e9
 
 
 def large_product(precision: str) -> tuple[Callable[[], object], int]:

@@ -1,11 +1,11 @@
 """
 A transformer's vectors of words alone, as text: what a `word_teacher` of pre-training reads.
 
-    python benchmarks/transformer_words.py TRANSFORMER VOCABULARY --most 120000 --output words.txt.gz
+    python benchmarks/transformer_words.py TRANSFORMER VOCABULARY --output words.txt.gz
 
 TRANSFORMER is a name of Hugging Face's or a folder; VOCABULARY is the `vocab.txt` that `elmo
-vocabulary` wrote, most frequent words first. A vector is the mean over the word's pieces of the last
-layer, the sentence's marks included, with norm 1.
+vocabulary` wrote, most frequent words first. A vector is the mean of the last layer over a word's
+pieces and the two marks around them, with norm 1.
 """
 
 import argparse
