@@ -5,9 +5,10 @@
 //
 //   allennlp train training_configs/tagging/ner.jsonnet -s output/ner --include-package elmo_components
 //
-// Measured: span F1 0.910 on the development and 0.802 on the test sentences of the fixtures, none of
-// whose names is in training, in under 3 minutes on 2 cores. WNUT-17, its files as published: test
-// F1 0.299, 0.312 and 0.303 with three seeds.
+// Measured: span F1 0.929 on the development and 0.830 on the test sentences of the fixtures, none of
+// whose names is in training, in a minute on 1 core. WNUT-17, its files as published: test F1 0.303,
+// 0.316 and 0.324 with three seeds; with batches of 16, a learning rate of 0.001 and 15 epochs 0.325,
+// 0.325 and 0.331.
 local elmo = import '../elmo.libsonnet';
 
 {

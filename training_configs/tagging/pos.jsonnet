@@ -4,8 +4,9 @@
 //
 //   allennlp train training_configs/tagging/pos.jsonnet -s output/pos --include-package elmo_components
 //
-// Measured: accuracy 0.996 on the development and 0.996 on the test sentences of the fixtures, in 20
-// seconds on 1 core. UD English EWT: 0.949 and 0.945, in 7 minutes.
+// Measured: accuracy 1.000 on the development and 0.992 on the test sentences of the fixtures, in 20
+// seconds on 1 core. UD English EWT, with the first English model (see its card): 0.949 and 0.945, in 7
+// minutes.
 local elmo = import '../elmo.libsonnet';
 
 {

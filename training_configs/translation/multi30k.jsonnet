@@ -9,7 +9,8 @@
 //
 // BLEU is sacreBLEU's, of cased texts as they stand in the files, with `tok:13a`.
 //
-// Measured: Multi30k's test set of 2016, with `trainer+: { num_epochs: 8 }`: BLEU 31.2 (development 31.5),
+// Measured: with the first English model (see its card), Multi30k's test set of 2016, with
+// `trainer+: { num_epochs: 8 }`: BLEU 31.2 (development 31.5),
 // in 34 minutes on 1 core, and without ELMo 31.2 (30.4). Of a tenth of its pairs 15.5, and without ELMo
 // 8.8 (benchmarks/translation.jsonnet). The fixtures are few for these batches and this vocabulary: with
 // `-o '{"data_loader.batch_sampler.batch_size": 8, "trainer.num_epochs": 40, "trainer.patience": 15}'` and
