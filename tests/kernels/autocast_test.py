@@ -100,6 +100,8 @@ def test_outputs_and_all_gradients_are_near_float32_s(
 def test_clipping_and_dropout_are_as_in_float32(
     backend: ModuleType, projected: bool, recompute_gates: bool
 ) -> None:
+    # with these numbers, no backend's rounding moves one across a clip whose gradient is large
+    torch.manual_seed(6)
     given = call(
         LENGTHS[3],
         projected=projected,
@@ -113,10 +115,9 @@ def test_clipping_and_dropout_are_as_in_float32(
     assert (expected[2].abs() == 1.0).float().mean() > 0.1
     if projected:
         assert (expected[0].abs() == torch.tensor(0.8) / 0.7).float().mean() > 0.02
-    # rounding decides which elements are clipped, a few in a thousand, whose gradients are 0 then;
-    # one of them can change a sentence's gradients by a fifth
+    # rounding decides which elements are clipped, a few in a thousand, whose gradients are 0 then
     assert_near(found[:3], expected[:3], 0.01)
-    assert_near(found[3:], expected[3:], 0.2)
+    assert_near(found[3:], expected[3:], 0.05)
 
 
 def module() -> tuple[ElmoLstm, torch.Tensor, torch.Tensor]:
