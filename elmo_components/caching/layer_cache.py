@@ -13,7 +13,7 @@ from torch import nn
 from elmo_components.caching.fingerprint import Fingerprint, frozen_weights
 from elmo_components.caching.lock import ForkSafeLock
 
-__all__ = ["DTYPES", "LayerCache", "has_fixed_layers"]
+__all__ = ["DTYPES", "LayerCache", "has_fixed_layers", "sentence_keys"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +94,7 @@ class LayerCache:
         # (batch,) and (batch, time + 2)
         lengths, mask = bilm.lengths_and_mask(character_ids)
         tokens, steps = lengths.tolist(), mask.sum(dim=1).tolist()
-        # all ids and digits fit in int16
-        ids = character_ids.to("cpu", torch.int16).contiguous().numpy()
-        keys = [
-            blake2b(sentence[:number].data, digest_size=KEY_SIZE).digest()
-            for sentence, number in zip(ids, tokens)
-        ]
+        keys = sentence_keys(character_ids, tokens)
         # (batch, time + 2, (2 * num_layers - 1) * hidden_size): both halves of layer 0 are equal
         size = (2 * bilm.config.num_layers - 1) * bilm.config.lstm.hidden_size
         rows = numpy.zeros((*mask.shape, size), dtype=self.dtype)
@@ -136,6 +131,19 @@ class LayerCache:
             layers = bilm(character_ids).layers
             rows = torch.cat([layers[0, ..., : bilm.config.lstm.hidden_size], *layers[1:]], dim=-1)
             return rows.to("cpu", getattr(torch, self.dtype)).numpy()
+
+
+def sentence_keys(character_ids: torch.Tensor, lengths: Sequence[int]) -> list[bytes]:
+    """
+    Returns the digest of each sentence's character ids, (batch, time, characters), without the
+    padding behind its length.
+    """
+    # all ids and digits fit in int16
+    ids = character_ids.to("cpu", torch.int16).contiguous().numpy()
+    return [
+        blake2b(sentence[:length].data, digest_size=KEY_SIZE).digest()
+        for sentence, length in zip(ids, lengths)
+    ]
 
 
 def _unpacked(rows: torch.Tensor, dtype: torch.dtype, bilm: Any) -> torch.Tensor:

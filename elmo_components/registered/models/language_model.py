@@ -18,7 +18,8 @@ from elmo_components.modules.lstm_state import LstmState
 from elmo_components.pretraining.language_model import LanguageModel
 from elmo_components.registered.models.processes import exclude_from_ddp, per_process
 from elmo_components.registered.models.softmax import NextWordSoftmax
-from elmo_components.registered.models.teachers import Teacher, WordTeacher
+from elmo_components.registered.models.teachers import Teacher
+from elmo_components.registered.models.word_teacher import WordTeacher
 from elmo_components.registered.token_embedders.architectures import read_architecture
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
@@ -188,7 +189,9 @@ class ElmoLanguageModel(Model):
                 self._state(continues),
                 None if share is None else share["seed"],
             )
-            teacher_loss = self._teachers_loss(prediction.layers, lengths, teacher_inputs, share)
+            teacher_loss = self._teachers_loss(
+                prediction.layers, lengths, teacher_inputs, character_ids[0], share
+            )
         if continues is not None:
             self._states[self.training] = LstmState(*(part.detach() for part in prediction.state))
         self._perplexity(prediction.token_losses, words, mask)
@@ -254,6 +257,7 @@ class ElmoLanguageModel(Model):
         layers: list[torch.Tensor],
         lengths: torch.Tensor,
         inputs: Optional[TextFieldTensors],
+        character_ids: torch.Tensor,
         share: Optional[dict[str, torch.Tensor]],
     ) -> torch.Tensor:
         """Returns the weighted losses of the teachers, and counts them; 0 in evaluation."""
@@ -261,7 +265,9 @@ class ElmoLanguageModel(Model):
         if not self.training:
             return loss
         if self._teacher is not None and self.distillation is not None:
-            loss = loss + self._teacher.loss(self.distillation, layers, lengths, inputs, share)
+            loss = loss + self._teacher.loss(
+                self.distillation, layers, lengths, inputs, character_ids, share
+            )
         if self._word_teacher is not None and self.word_distillation is not None:
             char_cnn = self.language_model.bilm.char_cnn
             loss = loss + self._word_teacher.loss(self.word_distillation, char_cnn)

@@ -1,31 +1,72 @@
-"""The teachers that a configuration of a language model may name."""
+"""Frozen embedders as teachers of a language model, and the cache of their vectors."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Optional
 
 import torch
-from allennlp.common import Lazy, Registrable
+from allennlp.common import FromParams, Lazy, Registrable
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors
 from allennlp.modules.token_embedders import TokenEmbedder
-from allennlp.modules.token_embedders.embedding import EmbeddingsTextFile
 from allennlp.training.metrics import Average
 
 from elmo_components import checkpoints
-from elmo_components.characters import CharacterMapper
+from elmo_components.caching.fingerprint import digest
+from elmo_components.caching.vector_file import VectorFile
 from elmo_components.config import ElmoConfig
-from elmo_components.modules.char_cnn import CharCnn
-from elmo_components.pretraining.teachers import Distillation, WordDistillation
+from elmo_components.pretraining.teachers import Distillation
 from elmo_components.registered.models.processes import per_process
 from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 
-__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "WordTeacher"]
+__all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "TeacherCache"]
 
 NO_WEIGHTS = (
     "The teacher has no pretrained_file; AllenNLP drops it when it loads an archive. To continue "
     "a training, use its configuration with the archive as the model's pretrained_file"
 )
+
+
+class TeacherCache(FromParams):
+    """
+    Settings of the file that stores a teacher's vectors of sentences, in float16. See `VectorFile`.
+    A later training with the same teacher and text may use the same file. The vectors that are not
+    in the file are rounded to float16 too, so that a sentence has the same vectors in each pass.
+
+    # Parameters
+
+    path : `str`
+        The file. Processes on one machine share it; on several machines, it must be on local disks.
+    max_gigabytes : `float`
+        The file's largest size. Sentences beyond it are computed in each pass. A vector of 384
+        numbers takes 768 bytes.
+    """
+
+    def __init__(self, path: str, max_gigabytes: float = 10.0) -> None:
+        if max_gigabytes <= 0.0:
+            raise ConfigurationError(f"cache.max_gigabytes must be above 0; found {max_gigabytes}")
+        self._path = path
+        self._max_bytes = int(max_gigabytes * 1e9)
+
+    def open(self, embedder: TokenEmbedder) -> VectorFile:
+        """
+        Opens or creates the file for a teacher.
+
+        # Raises
+
+        `ConfigurationError` for a file with another teacher's vectors, `OSError` for a file that
+        cannot be used.
+        """
+        try:
+            return VectorFile(
+                Path(self._path),
+                size=embedder.get_output_dim(),
+                model=digest(list(embedder.state_dict().values())),
+                max_bytes=self._max_bytes,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"The teacher's cache: {error}") from error
 
 
 class Teacher(Registrable):
@@ -40,6 +81,9 @@ class Teacher(Registrable):
         The size of the teacher's vectors.
     loss, weight, decay_steps
         See `Distillation`.
+    cache : `Optional[TeacherCache]`
+        Where the teacher's vectors are stored, for a training of several passes over the text;
+        `None` to compute them in each pass.
     """
 
     default_implementation = "embedder"
@@ -50,12 +94,15 @@ class Teacher(Registrable):
         loss: str = "cosine",
         weight: float = 1.0,
         decay_steps: Optional[int] = None,
+        cache: Optional[TeacherCache] = None,
     ) -> None:
         self._size = size
         self._loss = loss
         self._weight = weight
         self._decay_steps = decay_steps
+        self._cache = cache
         self._embedder: Optional[TokenEmbedder] = None
+        self._file: Optional[VectorFile] = None
         # over batches, without the weight
         self.mean_loss = Average()
 
@@ -75,6 +122,7 @@ class Teacher(Registrable):
         layers: Sequence[torch.Tensor],
         lengths: torch.Tensor,
         inputs: Optional[TextFieldTensors],
+        character_ids: torch.Tensor,
         share: Optional[dict[str, torch.Tensor]] = None,
     ) -> torch.Tensor:
         """
@@ -87,6 +135,8 @@ class Teacher(Registrable):
             See `Distillation.forward`.
         inputs : `Optional[TextFieldTensors]`
             The sentences' words, by the reader's `teacher_indexer`.
+        character_ids : `torch.Tensor`
+            int64, (batch, time, characters): the student's inputs, which identify the sentences.
         share : `Optional[Dict[str, torch.Tensor]]`
             See `ElmoLanguageModel.forward`.
 
@@ -104,7 +154,7 @@ class Teacher(Registrable):
         if weight == 0.0:
             # DistributedDataParallel needs a gradient of every parameter
             return torch.stack([part.sum() for part in distillation.parameters()]).sum() * 0.0
-        losses = distillation(layers, lengths, self.vectors(inputs))
+        losses = distillation(layers, lengths, self.vectors(inputs, character_ids, lengths))
         # words with a teacher's vector
         number = torch.tensor(len(losses), device=losses.device)
         if share is None:
@@ -115,27 +165,47 @@ class Teacher(Registrable):
         self.mean_loss(float(loss.detach()))
         return weight * loss
 
-    def vectors(self, inputs: TextFieldTensors) -> torch.Tensor:
+    def vectors(
+        self, inputs: TextFieldTensors, character_ids: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
         """
-        Returns the teacher's vectors, (batch, words, size), of a field with one indexer.
+        Returns the teacher's vectors, (batch, words, size), of a field with one indexer. See `loss`
+        for the parameters.
 
         # Raises
 
-        `ConfigurationError` for an embedder without weights or of another size.
+        `ConfigurationError` for an embedder without weights or of another size, and for a cache
+        with another teacher's vectors. `OSError` for a cache that cannot be used.
         """
         (tensors,) = inputs.values()
         if self._embedder is None:
+            device = next(iter(tensors.values())).device
             # the student's random numbers must not depend on the time of building
             with torch.random.fork_rng():
-                self._embedder = self._build().requires_grad_(False).eval()
+                self._embedder = self._build().requires_grad_(False).eval().to(device)
             size = self._embedder.get_output_dim()
             if size != self._size:
                 raise ConfigurationError(f"The teacher's size must be {size}; found {self._size}")
-            self._embedder.to(next(iter(tensors.values())).device)
+            if self._cache is not None:
+                self._file = self._cache.open(self._embedder)
+        if self._file is None:
+            return self._embedded(self._embedder, tensors)
+        embedder = self._embedder
+        # of words: without the first sentence mark
+        return self._file.vectors(
+            character_ids[:, 1:],
+            (lengths - 1).clamp(min=0).tolist(),
+            lambda rows: self._embedded(
+                embedder, {name: tensor[rows] for name, tensor in tensors.items()}
+            ),
+        )
+
+    @staticmethod
+    def _embedded(embedder: TokenEmbedder, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         # autocast makes a transformer twice as fast, and ELMo's own kernels slower
-        is_elmo = isinstance(self._embedder, ElmoEmbedder)
+        is_elmo = isinstance(embedder, ElmoEmbedder)
         with torch.no_grad(), torch.autocast("cpu", enabled=False) if is_elmo else nullcontext():
-            return self._embedder(**tensors)
+            return embedder(**tensors)
 
     def _build(self) -> TokenEmbedder:
         raise NotImplementedError
@@ -157,8 +227,9 @@ class EmbedderTeacher(Teacher):
         loss: str = "cosine",
         weight: float = 1.0,
         decay_steps: Optional[int] = None,
+        cache: Optional[TeacherCache] = None,
     ) -> None:
-        super().__init__(size, loss, weight, decay_steps)
+        super().__init__(size, loss, weight, decay_steps, cache)
         self._lazy_embedder = embedder
 
     def _build(self) -> TokenEmbedder:
@@ -190,8 +261,9 @@ class ElmoTeacher(Teacher):
         loss: str = "cosine",
         weight: float = 1.0,
         decay_steps: Optional[int] = None,
+        cache: Optional[TeacherCache] = None,
     ) -> None:
-        super().__init__(size, loss, weight, decay_steps)
+        super().__init__(size, loss, weight, decay_steps, cache)
         self._pretrained_file = pretrained_file
 
     def _build(self) -> TokenEmbedder:
@@ -199,96 +271,3 @@ class ElmoTeacher(Teacher):
             raise ConfigurationError(NO_WEIGHTS)
         options = checkpoints.load(self._pretrained_file).config.to_options()
         return ElmoEmbedder(options, pretrained_file=self._pretrained_file)
-
-
-class WordTeacher(Registrable):
-    """
-    Static word vectors that the character encoder also learns to predict: fastText's, GloVe's, or
-    a transformer's of each word alone. Each training batch draws words of the vocabulary that have
-    a vector. The vectors are no part of checkpoints and archives.
-
-    # Parameters
-
-    size : `int`
-        The size of the vectors.
-    pretrained_file : `Optional[str]`
-        The vectors as text, a word and its numbers per line, in the forms and compressions that
-        AllenNLP's `embedding` reads. AllenNLP drops this key when it rebuilds a model from an
-        archive, which can then be evaluated but not trained.
-    loss, weight, words_per_batch
-        See `WordDistillation`.
-    """
-
-    default_implementation = "word_vectors"
-
-    def __init__(
-        self,
-        size: int,
-        pretrained_file: Optional[str] = None,
-        loss: str = "cosine",
-        weight: float = 1.0,
-        words_per_batch: int = 1024,
-    ) -> None:
-        self._size = size
-        self._pretrained_file = pretrained_file
-        self._loss = loss
-        self._weight = weight
-        self._words_per_batch = words_per_batch
-        self._words: Sequence[str] = ()
-        # (words, characters) and (words, size), of the words with a vector, once they are needed
-        self._ids: Optional[torch.Tensor] = None
-        self._vectors = torch.empty(0)
-        # over batches, without the weight
-        self.mean_loss = Average()
-
-    def distillation(self, config: ElmoConfig, words: Sequence[str]) -> WordDistillation:
-        """Returns the loss, of `words`, and its trained parameters for a student of these sizes."""
-        self._words = words
-        return WordDistillation(
-            config.lstm.hidden_size,
-            self._size,
-            loss=self._loss,
-            weight=self._weight,
-            words_per_batch=self._words_per_batch,
-        )
-
-    def loss(self, distillation: WordDistillation, char_cnn: CharCnn) -> torch.Tensor:
-        """
-        Returns the weighted mean of the losses of words that are drawn, and counts it.
-
-        # Raises
-
-        `ConfigurationError` for a file without any of the words, or of another size.
-        """
-        if self._ids is None:
-            self._read(char_cnn, distillation.head.weight.device)
-        assert self._ids is not None
-        loss = distillation(char_cnn, self._ids, self._vectors).mean()
-        self.mean_loss(float(loss.detach()))
-        return distillation.weight * loss
-
-    def _read(self, char_cnn: CharCnn, device: torch.device) -> None:
-        if self._pretrained_file is None:
-            raise ConfigurationError(NO_WEIGHTS)
-        wanted, vectors = set(self._words), {}
-        with EmbeddingsTextFile(self._pretrained_file) as file:
-            for line in file:
-                word, *numbers = line.rstrip().split(" ")
-                if word not in wanted:
-                    continue
-                if len(numbers) != self._size:
-                    raise ConfigurationError(
-                        f"word_teacher's size must be {len(numbers)}, which "
-                        f"{self._pretrained_file} has for {word!r}; found {self._size}"
-                    )
-                vectors[word] = torch.tensor([float(number) for number in numbers])
-        if not vectors:
-            raise ConfigurationError(
-                f"{self._pretrained_file} has no vector of any word of the vocabulary"
-            )
-        mapper = CharacterMapper.of(char_cnn.config)
-        self._ids = mapper.batch_ids([list(vectors)])[0].to(device)
-        self._vectors = torch.stack(list(vectors.values())).to(device)
-
-
-WordTeacher.register("word_vectors")(WordTeacher)

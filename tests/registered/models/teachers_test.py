@@ -45,6 +45,13 @@ def transformer() -> str:
     return str(Path(spec.origin).parent / "model")
 
 
+def teacher_vectors(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """The teacher's vectors of a batch's words, (batch, words, size)."""
+    character_ids = batch["inputs"]["elmo"]["elmo_tokens"]
+    lengths = (character_ids > 0).any(dim=-1).sum(dim=1)
+    return model._teacher.vectors(batch["teacher_inputs"], character_ids, lengths)
+
+
 def configuration(
     corpus: str, vocabulary_folder: Path, teacher: Optional[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def test_training_adds_the_weighted_loss_and_gives_gradients_to_the_student_only
     output["loss"].backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     # the teacher's numbers, as plain Python computes them
-    vectors = model._teacher.vectors(batch["teacher_inputs"])
+    vectors = teacher_vectors(model, batch)
     for row, expected in zip(vectors, tiny.embed(SENTENCES, layers="mean")):
         torch.testing.assert_close(row[: len(expected)], torch.from_numpy(expected))
     assert not vectors.requires_grad
@@ -175,6 +182,48 @@ def test_a_teacher_that_cannot_teach_is_an_error(
         make(vocab, teacher=elmo_teacher(tiny_folder, loss="dot"))
 
 
+@pytest.mark.parametrize("teacher", [elmo_teacher, embedder_teacher])
+def test_with_a_cache_a_teacher_reads_a_sentence_once(
+    teacher: Any, corpus: str, vocab: Vocabulary, tiny_folder: Path, tmp_path: Path
+) -> None:
+    cache = {"path": str(tmp_path / "vectors.sqlite")}
+    (batch,) = loader(corpus, vocab, 11, teacher_indexer=CHARACTERS)
+    losses, computed = [], []
+    for settings in ({}, {"cache": cache}, {"cache": cache}):
+        torch.manual_seed(0)
+        model = make(vocab, teacher=teacher(tiny_folder, **settings))
+        losses.append(model(**batch)["loss"].item())
+        embedder = model._teacher._embedder
+        embedder.register_forward_hook(lambda *_: computed.append(1))
+        # the same sentences in other batches, and with more padding
+        for part in loader(corpus, vocab, 4, teacher_indexer=CHARACTERS):
+            expected = embedder(part["teacher_inputs"]["teacher"]["elmo_tokens"])
+            computed.pop()
+            found = teacher_vectors(model, part)
+            mask = (part["teacher_inputs"]["teacher"]["elmo_tokens"] > 0).any(dim=-1)
+            torch.testing.assert_close(found[mask], expected[mask], rtol=1e-3, atol=1e-6)
+        assert bool(computed) == (not settings)
+        computed.clear()
+    assert losses[1] == losses[2] == pytest.approx(losses[0], 1e-4)
+
+
+def test_a_cache_that_cannot_serve_is_an_error(
+    corpus: str, vocab: Vocabulary, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (batch,) = loader(corpus, vocab, 11, teacher_indexer=CHARACTERS)
+    cache = {"path": str(tmp_path / "vectors.sqlite")}
+    make(vocab, teacher=elmo_teacher(tiny_folder, cache=cache))(**batch)
+    other = tmp_path / "other"
+    elmo = Elmo.from_pretrained(tiny_folder)
+    with torch.no_grad():
+        next(elmo.bilm.parameters()).mul_(1.001)
+    elmo.save_pretrained(other)
+    with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
+        make(vocab, teacher=elmo_teacher(other, cache=cache))(**batch)
+    with pytest.raises(ConfigurationError, match="max_gigabytes must be above 0; found 0"):
+        make(vocab, teacher=elmo_teacher(tiny_folder, cache={**cache, "max_gigabytes": 0}))
+
+
 def test_a_transformer_teaches_with_the_mean_of_a_word_s_pieces(
     corpus: str, vocab: Vocabulary
 ) -> None:
@@ -183,7 +232,7 @@ def test_a_transformer_teaches_with_the_mean_of_a_word_s_pieces(
     name = {"type": "pretrained_transformer_mismatched", "model_name": transformer()}
     model = make(vocab, teacher={"embedder": name, "size": 384})
     (batch,) = loader(corpus, vocab, 11, teacher_indexer=name)
-    found = model._teacher.vectors(batch["teacher_inputs"])
+    found = teacher_vectors(model, batch)
     tokenizer = AutoTokenizer.from_pretrained(name["model_name"])
     pieces = tokenizer(SENTENCES[3], is_split_into_words=True, return_tensors="pt")
     teacher = AutoModel.from_pretrained(name["model_name"])
@@ -194,60 +243,3 @@ def test_a_transformer_teaches_with_the_mean_of_a_word_s_pieces(
         torch.testing.assert_close(vector, hidden[of_word].mean(dim=0), rtol=1e-4, atol=1e-5)
     model(**batch)["loss"].backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def word_teacher(folder: Path, **settings: Any) -> dict[str, Any]:
-    """Static vectors of two words of the corpus, and of one that the vocabulary does not have."""
-    path = folder / "vectors.txt"
-    path.write_text("3 2\ncat 1.0 0.5\nfuchs 3 4\nnaïve -1 2e-1\n", encoding="utf-8")
-    return {"pretrained_file": str(path), "size": 2, **settings}
-
-
-def test_static_vectors_teach_the_character_encoder(
-    corpus: str, vocab: Vocabulary, tmp_path: Path
-) -> None:
-    settings = word_teacher(tmp_path, weight=3.0, words_per_batch=8)
-    model = make(vocab, word_teacher=settings)
-    (batch,) = loader(corpus, vocab, 11)
-    output = model(**batch)
-    own = output["token_losses"].sum() / (output["token_losses"] > 0).sum()
-    metrics = model.get_metrics(reset=True)
-    assert output["loss"].item() == pytest.approx(
-        float(own) + 3 * metrics["word_teacher_loss"], 1e-5
-    )
-    assert "teacher_loss" not in metrics
-    assert model._word_teacher._vectors.tolist() == [[1.0, 0.5], [-1.0, pytest.approx(0.2)]]
-    output["loss"].backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
-    # perplexity alone in evaluation
-    model.eval()
-    model(**batch)
-    assert "word_teacher_loss" not in model.get_metrics()
-
-
-def test_an_archive_needs_no_static_vectors(
-    corpus: str, vocabulary_folder: Path, tmp_path: Path
-) -> None:
-    configured = configuration(corpus, vocabulary_folder, None)
-    configured["model"]["word_teacher"] = word_teacher(tmp_path)
-    train_model(Params(configured), str(tmp_path / "model"))
-    (tmp_path / "vectors.txt").unlink()
-    model = load_archive(tmp_path / "model" / "model.tar.gz").model
-    (batch,) = loader(corpus, model.vocab, 11)
-    assert model.eval()(**batch)["loss"] > 0
-    with pytest.raises(ConfigurationError, match="no pretrained_file; AllenNLP drops"):
-        model.train()(**batch)
-
-
-def test_static_vectors_that_cannot_teach_are_an_error(
-    corpus: str, vocab: Vocabulary, tmp_path: Path
-) -> None:
-    (batch,) = loader(corpus, vocab, 11)
-    with pytest.raises(ConfigurationError, match=r"size must be 2, which .* for 'cat'; found 3"):
-        make(vocab, word_teacher=word_teacher(tmp_path, size=3))(**batch)
-    others = word_teacher(tmp_path)
-    (tmp_path / "vectors.txt").write_text("fuchs 1 2\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="no vector of any word of the vocabulary"):
-        make(vocab, word_teacher=others)(**batch)
-    with pytest.raises(ConfigurationError, match="words_per_batch must be at least 1"):
-        make(vocab, word_teacher={**others, "words_per_batch": 0})
