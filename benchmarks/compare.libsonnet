@@ -68,6 +68,18 @@ local mixed(weights) = contextual('english') {
   embedders+: { elmo+: { scalar_mix_parameters: weights } },
 };
 
+// Each layer by an embedder of its own.
+local side_by_side = std.foldl(join, [
+  nothing {
+    local name = 'layer_' + layer,
+    local alone = mixed([if other == layer then 0 else none for other in std.range(0, 2)]),
+    indexers: { [name]: alone.indexers.elmo },
+    embedders: { [name]: alone.embedders.elmo { frozen_features: { max_gigabytes: 1.5 } } },
+    size: alone.size,
+  }
+  for layer in std.range(0, 2)
+], nothing);
+
 // Frozen, as ELMo is, and its layers mixed, as ELMo's are.
 local transformer(file, size=384) = nothing {
   local name = { type: 'pretrained_transformer_mismatched', model_name: file },
@@ -102,6 +114,7 @@ function(run)
     elmo_layer_1: mixed([none, 0, none]),
     elmo_layer_2: mixed([none, none, 0]),
     elmo_mean: mixed([0, 0, 0]),
+    elmo_layers: side_by_side,
     transformer: transformer(run.files.transformer),
   };
   local kind = kinds[run.kind];

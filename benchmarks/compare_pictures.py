@@ -82,6 +82,7 @@ def draw_probes(probes: Mapping[str, Mapping[str, float]], path: Path) -> None:
         heights = [100 * score for score in scores.values()]
         bars = axis.bar(list(scores), heights, color="tab:orange", alpha=0.75)
         axis.bar_label(bars, fmt="%.1f", fontsize=8)
+        axis.set_xticks(range(len(scores)), list(scores), rotation=30, ha="right")
         axis.set_ylim(min(heights) - 5, max(heights) + 2)
         axis.set_title(f"{PROBES[probe]}, accuracy", fontsize=10)
     _write(figure, path)

@@ -27,6 +27,7 @@ LAYERS = {
     "elmo_layer_1": "ELMo, layer 1 alone",
     "elmo_layer_2": "ELMo, layer 2 alone",
     "elmo_mean": "ELMo, mean of all",
+    "elmo_layers": "ELMo, all layers side by side",
 }
 # Runs of the English model that came with the package until it learned from MiniLM; no longer made.
 FIRST = {

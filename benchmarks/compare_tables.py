@@ -57,7 +57,7 @@ def curves_table(results: list[Result]) -> str:
 
 def probes_table(probes: Mapping[str, Mapping[str, float]]) -> str:
     """Returns what each layer knows."""
-    layers = list(next(iter(probes.values())))
+    layers = list(dict.fromkeys(layer for scores in probes.values() for layer in scores))
     lines = [
         "**By layer, accuracy, %**",
         "",
@@ -65,6 +65,6 @@ def probes_table(probes: Mapping[str, Mapping[str, float]]) -> str:
         "|---|" + "---|" * len(layers),
     ]
     for probe, scores in probes.items():
-        cells = [f"{100 * scores[layer]:.1f}" for layer in layers]
+        cells = [f"{100 * scores[layer]:.1f}" if layer in scores else "" for layer in layers]
         lines.append(f"| {PROBES[probe]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ DATA has `pos/ud_english_ewt` and `polysemy/wic` as published. For parts of spee
 regression on one layer's vectors, their mean or a learned mix, of the epoch that is best on the
 development set; for Word in Context, the cosine of the word's two vectors and the threshold that is
 best on the training pairs. Scores are of the test sets (cf. Peters et al. 2018, tables 5 and 6).
+The cosine is also taken after whitening (Su et al. 2021, "Whitening Sentence Representations").
 
 By its skip connection the top layer has the one below in it; "added" is what it adds to that.
 """
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Callable, NamedTuple, TypeVar
 
 import numpy
 import torch
@@ -34,6 +35,9 @@ BATCH = 256
 # Of the mix for senses, each with all pairs.
 STEPS = 300
 LEARNED = "learned mix"
+# Principal components of the words' vectors, a number that is best on the development pairs.
+COMPONENTS = 50
+WHITENED = "added, whitened"
 
 T = TypeVar("T")
 
@@ -147,7 +151,7 @@ def _probe(data: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> float:
 def senses(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
     """
     Returns the accuracy of a threshold on the cosine of a word's two vectors, of each layer, and of
-    a mix whose cosines are learned to tell senses apart.
+    a mix whose cosines are learned to tell senses apart; and after whitening of what the last adds.
     """
     words, labels = {}, {}
     for part in ("train", "test"):
@@ -163,10 +167,23 @@ def senses(elmo: Elmo, folder: Path, most: int) -> dict[str, float]:
     cosines[LEARNED] = {
         part: _cosine(*(_mixed(mix, one) for one in layers[part])) for part in words
     }
+    # (2, pairs, size) of each part
+    added = {part: both[:, elmo.config.num_layers] for part, both in words.items()}
+    whiten = _whitening(added["train"].flatten(0, 1))
+    cosines[WHITENED] = {part: _cosine(*whiten(both)) for part, both in added.items()}
     return {
         name: _by_threshold(*((found[part].numpy(), labels[part].numpy()) for part in words))
         for name, found in cosines.items()
     }
+
+
+def _whitening(vectors: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Returns what maps vectors to the principal components of these, each of variance 1."""
+    mean = vectors.mean(dim=0)
+    _, scales, axes = torch.linalg.svd(vectors - mean, full_matrices=False)
+    # (size, components)
+    matrix = axes[:COMPONENTS].T / scales[:COMPONENTS]
+    return lambda others: (others - mean) @ matrix
 
 
 def _mix_for_senses(words: torch.Tensor, labels: torch.Tensor) -> ScalarMix:

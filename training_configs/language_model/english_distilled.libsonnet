@@ -31,7 +31,7 @@ local elmo = import '../elmo.libsonnet';
 
   pretrained_file:: $.start,
   // a shard each, of the 60, in another order than in the first part
-  num_epochs:: 8,
+  num_epochs:: 13,
   steps_per_epoch:: 285,
   warmup_steps:: 200,
 
