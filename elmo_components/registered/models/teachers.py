@@ -33,6 +33,7 @@ class TeacherCache(FromParams):
     Settings of the file that stores a teacher's vectors of sentences, in float16. See `VectorFile`.
     A later training with the same teacher and text may use the same file. The vectors that are not
     in the file are rounded to float16 too, so that a sentence has the same vectors in each pass.
+    Sentences count as equal if the student reads the same characters, the first 48 bytes of a word.
 
     # Parameters
 
@@ -178,19 +179,20 @@ class Teacher(Registrable):
         with another teacher's vectors. `OSError` for a cache that cannot be used.
         """
         (tensors,) = inputs.values()
-        if self._embedder is None:
+        embedder = self._embedder
+        if embedder is None:
             device = next(iter(tensors.values())).device
             # the student's random numbers must not depend on the time of building
             with torch.random.fork_rng():
-                self._embedder = self._build().requires_grad_(False).eval().to(device)
-            size = self._embedder.get_output_dim()
+                embedder = self._build().requires_grad_(False).eval().to(device)
+            size = embedder.get_output_dim()
             if size != self._size:
                 raise ConfigurationError(f"The teacher's size must be {size}; found {self._size}")
             if self._cache is not None:
-                self._file = self._cache.open(self._embedder)
+                self._file = self._cache.open(embedder)
+            self._embedder = embedder
         if self._file is None:
-            return self._embedded(self._embedder, tensors)
-        embedder = self._embedder
+            return self._embedded(embedder, tensors)
         # of words: without the first sentence mark
         return self._file.vectors(
             character_ids[:, 1:],
