@@ -13,7 +13,7 @@ def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, fl
     lines = [
         f"**{TASKS[task]}**",
         "",
-        "| vectors | test, % | runs | error against learned | training, s | epochs "
+        "| vectors | test, % | each run | error against learned | training, s | epochs "
         "| sentences/s | parameters trained, of all |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -21,6 +21,7 @@ def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, fl
     for kind, runs in kinds.items():
         scores = [100 * run.found["score"] for run in runs]
         spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+        each = ", ".join(f"{score:.1f}" for score in scores)
         change = ""
         if base is not None and kind != "learned":
             change = f"{100 * (mean(base) - mean(runs)) / (1 - mean(base)):+.0f} %"
@@ -30,7 +31,7 @@ def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, fl
             rate = speeds[kind]["sentences_per_second"]
             speed = f"{rate:.0f} | {sizes[0]:.1f} M of {sizes[1]:.1f} M"
         lines.append(
-            f"| {names[kind]} | {statistics.mean(scores):.1f}{spread} | {len(scores)} | {change} "
+            f"| {names[kind]} | {statistics.mean(scores):.1f}{spread} | {each} | {change} "
             f"| {mean(runs, 'seconds'):.0f} | {mean(runs, 'epochs'):.0f} | {speed} |"
         )
     return "\n".join(lines)
