@@ -11,8 +11,17 @@ from tests.conftest import ROOT
 
 pytest.importorskip("matplotlib", reason="only the development extras have it")
 sys.path.insert(0, str(ROOT / "benchmarks"))
-compare, compare_report, compare_speed, sampling, tune = map(
-    __import__, ("compare", "compare_report", "compare_speed", "sampling", "tune")
+compare, compare_report, compare_results, compare_speed, compare_tables, sampling, tune = map(
+    __import__,
+    (
+        "compare",
+        "compare_report",
+        "compare_results",
+        "compare_speed",
+        "compare_tables",
+        "sampling",
+        "tune",
+    ),
 )
 sys.path.remove(str(ROOT / "benchmarks"))
 
@@ -27,6 +36,16 @@ def data(tmp_path: Path, fixtures: Path) -> Path:
     questions.parent.mkdir()
     shutil.copytree(fixtures / "data" / "questions", questions)
     return tmp_path / "data"
+
+
+def test_a_table_has_the_mean_and_every_run() -> None:
+    runs = [
+        compare_results.Result(
+            "", "ner", "elmo", 1.0, seed, {"score": score, "seconds": 1.0, "epochs": 1}
+        )
+        for seed, score in enumerate([0.31, 0.35, 0.33])
+    ]
+    assert "| ELMo | 33.0 ± 2.0 | 31.0, 35.0, 33.0 |" in compare_tables.table(runs, "ner", {})
 
 
 def test_runs_are_made_once_and_become_tables_and_pictures(
@@ -65,5 +84,6 @@ def test_runs_are_made_once_and_become_tables_and_pictures(
         for run in json.loads((results / "runs.json").read_text())
         if (run["kind"], run["share"]) == ("word2vec", 1.0)
     )
-    assert f"| word2vec | {100 * run['found']['score']:.1f} | 1 |" in table
+    score = f"{100 * run['found']['score']:.1f}"
+    assert f"| word2vec | {score} | {score} |" in table
     assert f" {speeds['word2vec']['sentences_per_second']:.0f} | " in table
