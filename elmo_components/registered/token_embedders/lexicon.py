@@ -49,11 +49,11 @@ class LexiconEmbedder(TokenEmbedder):
         # Parameters
 
         features : `torch.Tensor`
-            float32, (batch, time, 2 * types): the indexer's marks.
+            float32, (batch, time, 2 * types + 1): the indexer's marks, and 1 for each token.
 
         # Returns
 
         `torch.Tensor`
             (batch, time, embedding_dim).
         """
-        return self._marks(features)
+        return self._marks(features[..., :-1])

@@ -39,7 +39,9 @@ class LexiconIndexer(TokenIndexer):
     Phrases of several types may overlap.
 
     The table becomes a namespace of the vocabulary, so it is in the model's archive, and the file
-    is read in training only. A `vocabulary` that is read from files must have that namespace.
+    is read in training only. A `vocabulary` that is read from files must have that namespace. A
+    `max_vocab_size` without namespaces cuts the table too. Indexers with the same namespace share
+    their tables.
 
     Registered as a `TokenIndexer` with name "elmo_lexicon".
 
@@ -74,6 +76,8 @@ class LexiconIndexer(TokenIndexer):
         self._language = language
         self._namespace = namespace
         self._lexicon: Optional[_Lexicon] = None
+        # the counts that have this table
+        self._counted: Optional[dict[str, dict[str, int]]] = None
         try:
             self._spacy = spacy.blank(language)
         except ImportError as error:
@@ -85,15 +89,17 @@ class LexiconIndexer(TokenIndexer):
 
         # Raises
 
-        `ConfigurationError` for a file that is missing, empty or not such a table.
+        `ConfigurationError` for a file that is empty or not such a table, `FileNotFoundError` for
+        one that is missing, `ValueError` for one that is not UTF-8.
         """
-        if self._file is None or self._namespace in counter:
+        if self._file is None or self._counted is counter:
             return
         # so often that no `min_count` leaves a phrase out
         counts = dict.fromkeys(map(SEPARATOR.join, _read(self._file)), sys.maxsize)
         if not counts:
             raise ConfigurationError(f"{self._file} has no phrases")
         counter[self._namespace].update(counts)
+        self._counted = counter
 
     def get_empty_token_list(self) -> IndexedTokenList:
         """Returns the indices of no tokens."""
@@ -114,16 +120,20 @@ class LexiconIndexer(TokenIndexer):
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:
-        """Returns, under "features", float32, (padding length, 2 * types): 1 for each mark."""
+        """
+        Returns, under "features", float32, (padding length, 2 * types + 1): 1 for each mark, and
+        in the last column 1 for each token. AllenNLP may take the mask of a batch from any indexer
+        (`get_text_field_mask`), and a token without marks is no padding.
+        """
         assert self._lexicon is not None
-        features = torch.zeros(padding_lengths[OUTPUT_KEY], 2 * len(self._lexicon.types))
+        features = torch.zeros(padding_lengths[OUTPUT_KEY], 2 * len(self._lexicon.types) + 1)
         for row, marks in zip(features, tokens[OUTPUT_KEY]):
-            row[marks] = 1.0
+            row[[*marks, -1]] = 1.0
         return {OUTPUT_KEY: features}
 
     def __getstate__(self) -> dict[str, Any]:
         # another process builds its own
-        return {**vars(self), "_lexicon": None}
+        return {**vars(self), "_lexicon": None, "_counted": None}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LexiconIndexer):
