@@ -85,7 +85,8 @@ def digest(weights: Sequence[torch.Tensor]) -> str:
     found = hashlib.sha256()
     for weight in weights:
         found.update(f"{weight.dtype} {tuple(weight.shape)} ".encode())
-        found.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        numbers = weight.detach().cpu().reshape(-1).contiguous()
+        found.update(numbers.view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

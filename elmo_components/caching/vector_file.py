@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,14 @@ logger = logging.getLogger(__name__)
 
 # In seconds, for another process's transaction.
 TIMEOUT = 600.0
+# In seconds, between attempts where SQLite does not wait by itself.
+PAUSE = 0.02
+# What to do about SQLite's errors.
+ADVICE = {
+    "disk is full": "Free disk space",
+    "malformed": "Delete the file",
+    "not a database": "Delete the file, or name another one",
+}
 TABLES = ("model (name TEXT)", "sentences (key BLOB PRIMARY KEY, vectors BLOB)")
 
 
@@ -59,7 +68,7 @@ class VectorFile:
             # blobs are larger than the default page of 4 kB
             self._connection.execute("PRAGMA page_size = 32768")
             # processes can read while one writes
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._wait_for("PRAGMA journal_mode = WAL")
             # after a power failure the last sentences may be missing, and the file is undamaged
             self._connection.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
@@ -105,7 +114,8 @@ class VectorFile:
 
         # Raises
 
-        `OSError` for a file that cannot be read or written.
+        `OSError` for a file that cannot be read or written, `ValueError` for vectors that float16
+        cannot represent.
         """
         keys = sentence_keys(character_ids, lengths)
         found = self._find(keys)
@@ -114,6 +124,11 @@ class VectorFile:
         if missing:
             rows = list(missing.values())
             computed = compute(rows).to("cpu", torch.float16).numpy()
+            if not numpy.isfinite(computed).all():
+                raise ValueError(
+                    f"{self._path}: the vectors must fit float16, up to 65,504, and do not. "
+                    "Compute them without a cache"
+                )
             new = {
                 key: sentence[: lengths[row]]
                 for (key, row), sentence in zip(missing.items(), computed)
@@ -152,6 +167,18 @@ class VectorFile:
                     "INSERT OR IGNORE INTO sentences VALUES (?, ?)", (key, vectors.tobytes())
                 )
 
+    def _wait_for(self, statement: str) -> None:
+        # SQLite waits for another process's lock only where it has none itself
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                self._connection.execute(statement)
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
+
     def _rows(self, query: str, *values: bytes) -> list[tuple[Any, ...]]:
         with self._errors():
             return self._connection.execute(query, values).fetchall()
@@ -169,6 +196,5 @@ class VectorFile:
         try:
             yield
         except sqlite3.Error as error:
-            raise OSError(
-                f"{self._path}: {error}. Free disk space, or delete the file if it is damaged"
-            ) from error
+            advice = "".join(f". {text}" for part, text in ADVICE.items() if part in str(error))
+            raise OSError(f"{self._path}: {error}{advice}") from error

@@ -35,7 +35,8 @@ class Distillation(nn.Module):
     weight : `float`
         The factor of this loss in its sum with the biLM's loss, which is in nats per word.
     decay_steps : `Optional[int]`
-        The number of training steps over which the weight falls linearly to 0; `None` for a
+        The number of optimizer steps over which the weight falls linearly to 0, or of batches with
+        another data loader than "elmo_global_batches"; `None` for a
         constant weight.
 
     # Raises

@@ -68,3 +68,4 @@ def test_a_digest_is_of_types_shapes_and_numbers() -> None:
     others = [weights[:1], weights[::-1], [torch.zeros(3, 2), weights[1]]]
     others += [[weights[0].double(), weights[1]], [weights[0], torch.tensor([1.0, 1.001])]]
     assert len({digest(other) for other in [weights, *others]}) == 6
+    assert digest([torch.tensor(1)]) != digest([torch.tensor(2)])

@@ -1,9 +1,11 @@
 """Frozen embedders as teachers of a language model, and the cache of their vectors."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from allennlp.common import FromParams, Lazy, Registrable
@@ -22,6 +24,8 @@ from elmo_components.registered.token_embedders.elmo import ElmoEmbedder
 
 __all__ = ["ElmoTeacher", "EmbedderTeacher", "Teacher", "TeacherCache"]
 
+# Settings of an embedder that say where its weights are.
+PATHS = {"model_name", "pretrained_file", "weight_file", "options_file"}
 NO_WEIGHTS = (
     "The teacher has no pretrained_file; AllenNLP drops it when it loads an archive. To continue "
     "a training, use its configuration with the archive as the model's pretrained_file"
@@ -33,7 +37,8 @@ class TeacherCache(FromParams):
     Settings of the file that stores a teacher's vectors of sentences, in float16. See `VectorFile`.
     A later training with the same teacher and text may use the same file. The vectors that are not
     in the file are rounded to float16 too, so that a sentence has the same vectors in each pass.
-    Sentences count as equal if the student reads the same characters, the first 48 bytes of a word.
+    Sentences count as equal if the student reads the same ids: the first 48 bytes of each word, or
+    what its own spelling makes of the word.
 
     # Parameters
 
@@ -50,20 +55,26 @@ class TeacherCache(FromParams):
         self._path = path
         self._max_bytes = int(max_gigabytes * 1e9)
 
-    def open(self, embedder: TokenEmbedder) -> VectorFile:
+    def open(self, embedder: TokenEmbedder, settings: Mapping[str, Any]) -> VectorFile:
         """
-        Opens or creates the file for a teacher.
+        Opens or creates the file for a teacher with these weights and settings.
 
         # Raises
 
-        `ConfigurationError` for a file with another teacher's vectors, `OSError` for a file that
-        cannot be used.
+        `ConfigurationError` for a file with another teacher's vectors and for a teacher with layer
+        norm, `OSError` for a file that cannot be used.
         """
+        if any(getattr(module, "do_layer_norm", False) for module in embedder.modules()):
+            raise ConfigurationError(
+                "A teacher with do_layer_norm can have no cache: its vectors depend on the batch"
+            )
+        model = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        model.update(digest(list(embedder.state_dict().values())).encode())
         try:
             return VectorFile(
                 Path(self._path),
                 size=embedder.get_output_dim(),
-                model=digest(list(embedder.state_dict().values())),
+                model=model.hexdigest(),
                 max_bytes=self._max_bytes,
             )
         except ValueError as error:
@@ -102,6 +113,8 @@ class Teacher(Registrable):
         self._weight = weight
         self._decay_steps = decay_steps
         self._cache = cache
+        # what a sentence's vectors and their key depend on, beside the weights
+        self._settings: dict[str, Any] = {}
         self._embedder: Optional[TokenEmbedder] = None
         self._file: Optional[VectorFile] = None
         # over batches, without the weight
@@ -109,6 +122,8 @@ class Teacher(Registrable):
 
     def distillation(self, config: ElmoConfig) -> Distillation:
         """Returns the loss and its trained parameters for a student of these sizes."""
+        spelling = config.char_cnn
+        self._settings["spelling"] = [spelling.alphabet, spelling.units, spelling.words]
         return Distillation(
             config,
             self._size,
@@ -176,20 +191,21 @@ class Teacher(Registrable):
         # Raises
 
         `ConfigurationError` for an embedder without weights or of another size, and for a cache
-        with another teacher's vectors. `OSError` for a cache that cannot be used.
+        with another teacher's vectors. `OSError` for a cache that cannot be used, `ValueError` for
+        vectors that it cannot store.
         """
         (tensors,) = inputs.values()
         embedder = self._embedder
         if embedder is None:
             device = next(iter(tensors.values())).device
             # the student's random numbers must not depend on the time of building
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=[]):
                 embedder = self._build().requires_grad_(False).eval().to(device)
             size = embedder.get_output_dim()
             if size != self._size:
                 raise ConfigurationError(f"The teacher's size must be {size}; found {self._size}")
             if self._cache is not None:
-                self._file = self._cache.open(embedder)
+                self._file = self._cache.open(embedder, self._settings)
             self._embedder = embedder
         if self._file is None:
             return self._embedded(embedder, tensors)
@@ -233,6 +249,9 @@ class EmbedderTeacher(Teacher):
     ) -> None:
         super().__init__(size, loss, weight, decay_steps, cache)
         self._lazy_embedder = embedder
+        settings = embedder._params.as_dict(quiet=True)
+        # the weights may have moved
+        self._settings["embedder"] = {name: settings[name] for name in settings.keys() - PATHS}
 
     def _build(self) -> TokenEmbedder:
         embedder = self._lazy_embedder.construct()

@@ -220,6 +220,21 @@ def test_a_cache_that_cannot_serve_is_an_error(
     elmo.save_pretrained(other)
     with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
         make(vocab, teacher=elmo_teacher(other, cache=cache))(**batch)
+    # the same weights with other settings, and another spelling of the student's
+    first = embedder_teacher(tiny_folder, cache={"path": str(tmp_path / "embedder.sqlite")})
+    make(vocab, teacher=first)(**batch)
+    first["embedder"]["scalar_mix_parameters"] = [0.0, 0.0, 9.0]
+    with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
+        make(vocab, teacher=first)(**batch)
+    first["embedder"].update(scalar_mix_parameters=None, do_layer_norm=True)
+    with pytest.raises(ConfigurationError, match="do_layer_norm can have no cache"):
+        make(vocab, teacher=first)(**batch)
+    spelt = {
+        **ARCHITECTURE,
+        "char_cnn": {**ARCHITECTURE["char_cnn"], "alphabet": "ï", "n_characters": 263},
+    }
+    with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
+        make(vocab, architecture=spelt, teacher=elmo_teacher(tiny_folder, cache=cache))(**batch)
     with pytest.raises(ConfigurationError, match="max_gigabytes must be above 0; found 0"):
         make(vocab, teacher=elmo_teacher(tiny_folder, cache={**cache, "max_gigabytes": 0}))
 
