@@ -1,5 +1,6 @@
 """Static word vectors as a teacher of a language model's character encoder."""
 
+import logging
 from collections.abc import Sequence
 from typing import Optional
 
@@ -17,6 +18,8 @@ from elmo_components.registered.models.teachers import NO_WEIGHTS
 
 __all__ = ["WordTeacher"]
 
+logger = logging.getLogger(__name__)
+
 
 class WordTeacher(Registrable):
     """
@@ -30,8 +33,9 @@ class WordTeacher(Registrable):
         The size of the vectors.
     pretrained_file : `Optional[str]`
         The vectors as text, a word and its numbers per line, in the forms and compressions that
-        AllenNLP's `embedding` reads. AllenNLP drops this key when it rebuilds a model from an
-        archive, which can then be evaluated but not trained.
+        AllenNLP's `embedding` reads. Lines of another length are skipped, as there: some of GloVe's
+        words have spaces in them. AllenNLP drops this key when it rebuilds a model from an archive,
+        which can then be evaluated but not trained.
     loss, weight, words_per_batch
         See `WordDistillation`.
     """
@@ -87,18 +91,30 @@ class WordTeacher(Registrable):
     def _read(self, char_cnn: CharCnn, device: torch.device) -> None:
         if self._pretrained_file is None:
             raise ConfigurationError(NO_WEIGHTS)
-        wanted, vectors = set(self._words), {}
+        wanted, vectors, skipped = set(self._words), {}, {}
         with EmbeddingsTextFile(self._pretrained_file) as file:
             for line in file:
                 word, *numbers = line.rstrip().split(" ")
                 if word not in wanted:
                     continue
                 if len(numbers) != self._size:
-                    raise ConfigurationError(
-                        f"word_teacher's size must be {len(numbers)}, which "
-                        f"{self._pretrained_file} has for {word!r}; found {self._size}"
-                    )
+                    skipped.setdefault(word, len(numbers))
+                    continue
                 vectors[word] = torch.tensor([float(number) for number in numbers])
+        if skipped:
+            word, size = next(iter(skipped.items()))
+            if not vectors:
+                raise ConfigurationError(
+                    f"word_teacher's size must be {size}, which {self._pretrained_file} has for "
+                    f"{word!r}; found {self._size}"
+                )
+            logger.warning(
+                "%s: lines without %d numbers are skipped, such as one of %r, which has %d",
+                self._pretrained_file,
+                self._size,
+                word,
+                size,
+            )
         if not vectors:
             raise ConfigurationError(
                 f"{self._pretrained_file} has no vector of any word of the vocabulary"

@@ -20,12 +20,14 @@ from tests.registered.models.teachers_test import configuration
 def word_teacher(folder: Path, **settings: Any) -> dict[str, Any]:
     """Static vectors of two words of the corpus, and of one that the vocabulary does not have."""
     path = folder / "vectors.txt"
-    path.write_text("3 2\ncat 1.0 0.5\nfuchs 3 4\nnaïve -1 2e-1\n", encoding="utf-8")
+    # the entry "cat cat cat" has spaces in it, as some of GloVe's have
+    lines = ["4 2", "cat 1.0 0.5", "fuchs 3 4", "cat cat cat 5 6", "naïve -1 2e-1"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"pretrained_file": str(path), "size": 2, **settings}
 
 
 def test_static_vectors_teach_the_character_encoder(
-    corpus: str, vocab: Vocabulary, tmp_path: Path
+    corpus: str, vocab: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = word_teacher(tmp_path, weight=3.0, words_per_batch=8)
     model = make(vocab, word_teacher=settings)
@@ -37,6 +39,7 @@ def test_static_vectors_teach_the_character_encoder(
         float(own) + 3 * metrics["word_teacher_loss"], 1e-5
     )
     assert "teacher_loss" not in metrics
+    assert "lines without 2 numbers are skipped, such as one of 'cat', which has 4" in caplog.text
     assert model._word_teacher._vectors.tolist() == [[1.0, 0.5], [-1.0, pytest.approx(0.2)]]
     output["loss"].backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
