@@ -37,9 +37,13 @@ def read_curve(argument: str) -> Curve:
     found = {}
     for path in Path(folder).glob("metrics_epoch_*.json"):
         epoch = int(path.stem.rpartition("_")[2])
-        found[epoch + 1] = json.loads(path.read_text(encoding="utf-8"))["validation_perplexity"]
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if "validation_perplexity" in metrics:
+            found[epoch + 1] = metrics["validation_perplexity"]
     if not found:
-        raise ValueError(f"{folder} must have metrics_epoch_0.json; it has no metrics")
+        raise ValueError(
+            f"{folder} must have metrics_epoch_0.json with validation_perplexity; found none"
+        )
     epochs = sorted(found)
     return Curve(name, [epoch * per_epoch for epoch in epochs], [found[epoch] for epoch in epochs])
 

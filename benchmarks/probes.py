@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--elmo", default="english")
     parser.add_argument(
-        "--most", type=int, default=6000, help="how many training sentences, or pairs, by chance"
+        "--most", type=int, default=6000, help="how many sentences, or pairs, of a file, by chance"
     )
     arguments = parser.parse_args()
     elmo = Elmo.from_pretrained(arguments.elmo)

@@ -31,11 +31,13 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=120_000, help="how many words")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.output.suffix != ".gz":
+        parser.error(f"--output must end with .gz; found {arguments.output}")
     words = list(islice(read_words(arguments.vocabulary), arguments.most))
     temporary = arguments.output.with_name(arguments.output.name + ".tmp")
     with gzip.open(temporary, "wt", encoding="utf-8", compresslevel=1) as file:
-        for word, vector in zip(words, vectors_of(words, arguments.transformer).tolist()):
-            file.write(f"{word} {' '.join(f'{number:.4f}' for number in vector)}\n")
+        for word, vector in zip(words, vectors_of(words, arguments.transformer)):
+            file.write(f"{word} {' '.join(f'{number:.4f}' for number in vector.tolist())}\n")
     os.replace(temporary, arguments.output)
     print(f"{len(words):,} words in {arguments.output}")
 
