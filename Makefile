@@ -81,7 +81,7 @@ compare: $(VENV)/installed  ## Measure ELMo beside static vectors and a transfor
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --tasks pos \
 		--kinds learned elmo elmo_learned
 	$(VENV)/bin/python benchmarks/compare.py $(DATA) --output $(COMPARED) --tasks ner \
-		--kinds elmo_layer_0 elmo_layer_1 elmo_layer_2 elmo_mean
+		--kinds elmo_layer_0 elmo_layer_1 elmo_layer_2 elmo_mean elmo_layers
 	$(VENV)/bin/python benchmarks/probes.py $(DATA) --output $(COMPARED)/probes.json
 	$(VENV)/bin/python benchmarks/compare_speed.py $(COMPARED)
 	$(VENV)/bin/python benchmarks/compare_report.py $(COMPARED) --results docs/results

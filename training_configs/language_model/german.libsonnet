@@ -24,6 +24,7 @@ local elmo = import '../elmo.libsonnet';
 (import 'bilm.jsonnet') {
   data:: error 'data must have train, development, test and vocabulary',
   architecture:: elmo.architectures.german,
+  // the included model started from the English model after the first part of its training
   pretrained_file:: 'english',
   batch_tokens:: 3072,
   // a shard each: nine of the 20
