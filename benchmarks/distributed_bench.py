@@ -49,6 +49,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
     ("one process, float64", FLOAT64, "one process, float64"),
     ("two processes, float64", {**TWO_PROCESSES, **FLOAT64}, "one process, float64"),
     ("two nodes, float64", {"nodes": 2, **FLOAT64}, "one process, float64"),
+    ("3 pieces, float64", {**accumulated(3), **FLOAT64}, "one process, float64"),
     ("full softmax, float64", {**FULL, **FLOAT64}, "full softmax, float64"),
     (
         "full softmax, float64, 3 pieces",

@@ -149,7 +149,8 @@ local published(cell_size, hidden_size, num_highway_layers) = {
     batch_sampler: { type: 'bucket', batch_size: batch_size, sorting_keys: ['tokens'] },
   },
 
-  // After four epochs without a better `metric` steps are halved, where `patience` is for more.
+  // If `patience` is more than four, the learning rate is halved after four epochs without a better
+  // `metric`.
   trainer(metric, num_epochs, patience): {
     num_epochs: num_epochs,
     patience: patience,

@@ -32,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "archive",
         nargs="?",
-        help="the model.tar.gz of a tagger, for the tab of entities, which is empty without one",
+        help="the model.tar.gz of a tagger, for the tab of entities, which says how to train one without it",
     )
     add(
         "--model",
         default=ENGLISH,
         help="the biLM of the other tabs, as Elmo.from_pretrained takes it; default: "
-        f"{ENGLISH!r}, the model in this package",
+        f"{ENGLISH!r}, the English model in this package",
     )
     add("--port", type=int, default=PORT, help=f"the port of the page; default: {PORT}")
     add(

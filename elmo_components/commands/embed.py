@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--weight-file",
         default=ENGLISH,
-        help=f"what Elmo.from_pretrained takes; default: {ENGLISH!r}, the model in this package",
+        help=f"what Elmo.from_pretrained takes; default: {ENGLISH!r}, which is in this package",
     )
     add("--options-file", help="the options.json of HDF5 weights in another folder")
     add("--vocab-path", help="accepted for AllenNLP 0.9's scripts, without effect")

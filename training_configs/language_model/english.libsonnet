@@ -1,7 +1,7 @@
 // The pre-training of an English biLM on a CPU, with a large vocabulary and text in many shards.
 //
 // Data: `data` must be given. Train, of the tokenised text, dealt to 60 shards; and the vocabulary, of
-// 180,000 words, of which an encyclopedia needs so many for 3 % to be unknown:
+// 180,000 words; an encyclopedia needs so many if no more than 3 % of its words are to be unknown:
 //
 //   elmo vocabulary TEXT... --tokenizer spacy_blank --size 180000 --output output/words/vocabulary \
 //     --tokenized output/words/text --shards 60

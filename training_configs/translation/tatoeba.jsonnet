@@ -1,7 +1,7 @@
 // Dutch to English, or English to Dutch, with ELMo, learned word vectors and attention.
 //
-// The weights that come with the project are of English, so what reads Dutch, by default, is a small
-// ELMo that is trained along with the rest: give `architecture` and `pretrained_file` for one of Dutch.
+// No model that comes with the project is of Dutch, so what reads Dutch, by default, is a small ELMo
+// that is trained along with the rest: give `architecture` and `pretrained_file` for one of Dutch.
 // In the other direction, `direction:: 'en-nl'`, the English weights are frozen in the encoder.
 //
 // Data: a pair a line, parted by a tab, English first; fixtures/data/parallel unless `data` says
