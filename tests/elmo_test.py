@@ -305,6 +305,7 @@ def test_another_default_device_changes_nothing(tiny_folder: Path) -> None:
                 found = elmo(batch)["elmo_representations"][0]
                 elmo.bilm.char_cnn.clear_cache()
             embedded = elmo.embed(SENTENCES, layers="mean")
+            assert elmo.scalar_mixes[0].is_initial
         finally:
             torch.set_default_device(None)
         assert_close(found, expected, 1e-6)

@@ -16,7 +16,8 @@ from elmo_components.config import ElmoConfig
 
 __all__ = ["Checkpoint", "CheckpointError", "identify", "load", "read_options", "save"]
 
-FORMATS = (native, many_langs, bilm_tf, allennlp_archive)
+# a training folder may have HDF5 files too, such as vectors
+FORMATS = (native, many_langs, allennlp_archive, bilm_tf)
 FOLDER_FORMATS = {"bilm_tf": bilm_tf.save, "many_langs": many_langs.save}
 
 

@@ -73,4 +73,4 @@ def architectures_of(folder: Path, sections: Iterable[Mapping[str, Any]]) -> Ite
             lines = file.read(MAX_JSON).decode("utf-8").splitlines()
         for line in lines:
             if line.startswith("{"):
-                yield ElmoConfig.from_options(parse_json(line)["options"])
+                yield ElmoConfig.from_options(parse_json(line).get("options"))

@@ -144,19 +144,25 @@ def save_repository(
 
     # Raises
 
-    `CheckpointError` for tensors that are not those of the sizes in `checkpoint.config`, and the
-    errors of `native.save`.
+    `CheckpointError` for tensors that are not those of the sizes in `checkpoint.config`,
+    `FileExistsError` for a folder with the `config.json` of something else, and the errors of
+    `native.save`.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} must be a folder or a new name; it is a file")
+    settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}
+    config = folder / native.CONFIG_NAME
+    if config.exists() and read_object(config).get("model_type") != MODEL_TYPE:
+        raise FileExistsError(
+            f"{config} is not that of an ELMo, but perhaps of a training. Give a new folder"
+        )
     shapes = {name: tensor.shape for name, tensor in checkpoint.without_softmax().tensors.items()}
     problems = mismatches(shapes, parameter_shapes(checkpoint.config))
     if problems:
         raise CheckpointError(f"The biLM cannot be saved: {'; '.join(problems)}")
     folder.mkdir(parents=True, exist_ok=True)
     native.save(checkpoint, folder / native.MODEL_NAME, dtype=dtype)
-    settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}
-    with atomic_write(folder / native.CONFIG_NAME) as temporary:
+    with atomic_write(config) as temporary:
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         temporary.write_text(text, encoding="utf-8")
     card = folder / CARD_NAME

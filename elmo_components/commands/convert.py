@@ -32,6 +32,8 @@ FILES = {
 }
 # Suffixes of formats that can only be read. No folder is created with such a name.
 READ_ONLY = (".hdf5", ".h5", ".gz", ".zip", ".pkl", ".th")
+# Suffixes of weights in a folder.
+WEIGHTS = (".hdf5", ".pkl", ".th", SUFFIX)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +156,14 @@ def _check_destination(
         )
     if destination.exists() and destination.is_dir() == is_file:
         raise ValueError(f"{wanted} {destination}, which is a {'folder' if is_file else 'file'}")
+    if destination.is_dir():
+        weights = {path.name for path in destination.iterdir() if path.suffix in WEIGHTS}
+        others = sorted(weights - set(FILES[folder_format]))
+        if others:
+            raise ValueError(
+                f"{destination} has other weights, which may be read instead: {', '.join(others)}. "
+                "Give a new folder"
+            )
     files = [destination] if is_file else [destination / name for name in FILES[folder_format]]
     existing = ", ".join(str(path) for path in files if path.exists())
     if existing and not force:

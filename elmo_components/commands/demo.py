@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "archive",
         nargs="?",
-        help="the model.tar.gz of a tagger, for the tab of entities, which says how to train one without it",
+        help="the model.tar.gz of a tagger, for the tab of entities; without it, the tab tells how "
+        "to train one",
     )
     add(
         "--model",

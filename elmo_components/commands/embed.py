@@ -140,6 +140,8 @@ def run(arguments: argparse.Namespace) -> None:
             f"{len(arguments.input_file)} inputs need --engine local or --engine ray, which write "
             "a folder. Without an engine, give one input and one output file"
         )
+    if arguments.address or arguments.workers:
+        raise ValueError("--address and --workers are for --engine ray")
     destination = Path(arguments.output_file)
     try:
         summary = _embed(arguments, destination)

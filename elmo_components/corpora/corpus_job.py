@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Callable, NamedTuple
 
-from elmo_components.corpora.manifest import SUCCESS, open_manifest
+from elmo_components.corpora.manifest import SUCCESS, left_out, open_manifest, record_left_out
 from elmo_components.corpora.partition_job import TEMPORARY, PartitionJob, Result
 from elmo_components.corpora.partitions import Partition, Reading, find_partitions
 from elmo_components.corpora.places import place_of
@@ -19,8 +19,9 @@ Engine = Callable[[PartitionJob, Sequence[Partition]], Iterator[Result]]
 
 class CorpusSummary(NamedTuple):
     """
-    The numbers of partitions, and of those done before; the numbers of sentences written and left
-    out in this run; and the outputs that failed or were not begun.
+    The numbers of partitions, and of those done before; the number of sentences written in this
+    run; the number of those that finished partitions are without; and the outputs that failed or
+    were not begun.
     """
 
     partitions: int
@@ -81,6 +82,11 @@ def run_corpus(
     `FileNotFoundError`, `FileExistsError`, `ValueError`: see `find_partitions` and `open_manifest`.
     """
     folder = place_of(output)
+    for name in inputs:
+        place = place_of(name)
+        is_inside = str(folder).startswith(f"{place}/") and place.is_folder()
+        if is_inside and not folder.exists():
+            raise ValueError(f"The output {folder} must lie outside the input {place}")
     partitions = find_partitions(inputs, reading)
     for partition in partitions:
         if str(partition.source).startswith(f"{folder}/"):
@@ -92,7 +98,7 @@ def run_corpus(
     pending = {one.output: one for one in partitions if one.output not in done}
     if done:
         report(f"{len(done):,} of {len(partitions):,} partitions were done before")
-    sentences = left_out = 0
+    sentences = 0
     if pending:
         job = PartitionJob(folder, reading, settings)
         with closing(engine(job, list(pending.values()))) as results:  # type: ignore[type-var]
@@ -108,8 +114,11 @@ def run_corpus(
                 if not result.error:
                     del pending[result.output]
                     sentences += result.sentences
-                    left_out += result.left_out
+                    if result.left_out:
+                        record_left_out(folder, result.output, result.left_out)
     if not pending:
         folder.joined(TEMPORARY).remove()
         folder.joined(SUCCESS).write(b"")
-    return CorpusSummary(len(partitions), len(done), sentences, left_out, tuple(pending))
+    finished = {one.output for one in partitions} - set(pending)
+    missing = left_out(folder, finished)
+    return CorpusSummary(len(partitions), len(done), sentences, missing, tuple(pending))

@@ -10,12 +10,21 @@ from elmo_components.corpora.partitions import Partition
 from elmo_components.corpora.places import HIDDEN, Place
 from elmo_components.embedding.settings import agrees
 
-__all__ = ["MANIFEST", "SUCCESS", "finished_outputs", "open_manifest"]
+__all__ = [
+    "MANIFEST",
+    "SUCCESS",
+    "finished_outputs",
+    "left_out",
+    "open_manifest",
+    "record_left_out",
+]
 
 MANIFEST = "_elmo_job.json"
 # An empty file, as Hadoop and Spark write it: all partitions are done.
 SUCCESS = "_SUCCESS"
 VERSION = 1
+# The numbers of sentences that finished outputs are without, where there are any.
+LEFT_OUT = "left_out"
 
 
 def open_manifest(
@@ -41,7 +50,7 @@ def open_manifest(
     # Raises
 
     `FileExistsError` for a file, or a folder with other files; `ValueError` for a job with other
-    settings, and for an input that changed after its output was written.
+    settings, and for an input whose size changed after its output was written.
     """
     path = folder.joined(MANIFEST)
     if folder.exists() and not folder.is_folder():
@@ -83,7 +92,13 @@ def open_manifest(
     folder.joined(SUCCESS).remove()
     # outputs of inputs that are not given this time stay
     kept = {output: before["partitions"][output] for output in files}
-    manifest = {"version": VERSION, "settings": now, "partitions": {**kept, **described}}
+    numbers = before.get(LEFT_OUT, {})
+    manifest = {
+        "version": VERSION,
+        "settings": now,
+        "partitions": {**kept, **described},
+        LEFT_OUT: {output: numbers[output] for output in files & set(numbers)},
+    }
     path.write(json.dumps(manifest, indent=1).encode())
     return files & set(described)
 
@@ -92,6 +107,20 @@ def finished_outputs(folder: Place) -> set[str]:
     """Returns the outputs in a folder, by their paths in it; without what is hidden."""
     found = (file.relative(folder.path) for file, _ in folder.files())
     return {path for path in found if not path.startswith(HIDDEN)}
+
+
+def record_left_out(folder: Place, output: str, number: int) -> None:
+    """Stores the number of sentences that an output is without."""
+    path = folder.joined(MANIFEST)
+    manifest = json.loads(path.read())
+    manifest[LEFT_OUT][output] = number
+    path.write(json.dumps(manifest, indent=1).encode())
+
+
+def left_out(folder: Place, outputs: Iterable[str]) -> int:
+    """Returns the number of sentences that finished outputs are without."""
+    numbers = json.loads(folder.joined(MANIFEST).read())[LEFT_OUT]
+    return sum(numbers.get(output, 0) for output in outputs)
 
 
 def _described(partition: Partition) -> dict[str, Any]:
@@ -107,7 +136,10 @@ def _read(path: Place) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read())
         if manifest["version"] == VERSION:
-            return {name: dict(manifest[name]) for name in ("settings", "partitions")}
+            return {
+                **{name: dict(manifest[name]) for name in ("settings", "partitions")},
+                LEFT_OUT: dict(manifest.get(LEFT_OUT, {})),
+            }
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} must be the manifest of a job; found {error!r}") from error
     raise ValueError(

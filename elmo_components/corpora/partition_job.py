@@ -1,6 +1,5 @@
 """Does the work of one partition: its output appears whole, or an error says what is wrong."""
 
-import errno
 import hashlib
 import os
 import resource
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Optional
 from uuid import uuid4
 
+from elmo_components.checkpoints.disk import is_disk_full
 from elmo_components.corpora.partitions import Partition, Reading
 from elmo_components.corpora.places import Place
 from elmo_components.corpora.work import Work
@@ -110,10 +110,15 @@ class PartitionJob:
         start = time.monotonic()
         attempts = self.folder.joined(TEMPORARY, _digest(partition.output))
         messages: list[str] = []
+
+        def report(message: str) -> None:
+            if len(messages) < MAX_MESSAGES:
+                messages.append(message)
+
         source = self.reading.of(partition.source.path)
-        intake = Intake(source, self.settings, PARQUET, 0, messages.append)
+        intake = Intake(source, self.settings, PARQUET, 0, report)
         sentences = size = deaths = 0
-        is_disk_full = False
+        disk_full = False
         failure: Optional[str] = None
         try:
             deaths = sum(1 for file, _ in attempts.files() if file.path.endswith(STARTED))
@@ -132,7 +137,7 @@ class PartitionJob:
                 sentences = work.write(records, intake, sink, number=partition.first_record)
             size = _commit(temporary, self.folder.joined(*partition.output.split("/")))
         except (ValueError, OSError, ArrowException) as error:
-            is_disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            disk_full = is_disk_full(error)
             failure = " ".join(str(error).split()) or type(error).__name__
         finally:
             _remove(attempts)
@@ -140,14 +145,14 @@ class PartitionJob:
             partition.output,
             0 if failure else sentences,
             intake.failures,
-            tuple(messages[:MAX_MESSAGES]),
+            tuple(messages),
             size,
             time.monotonic() - start,
             _worker(),
             _peak_memory(),
             deaths,
             failure or "",
-            is_disk_full,
+            disk_full,
         )
 
 

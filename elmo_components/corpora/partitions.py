@@ -1,5 +1,6 @@
 """Divides the files of a corpus into partitions: a file, or some row groups of a large table."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -104,8 +105,11 @@ def find_partitions(inputs: Sequence[str], reading: Reading) -> list[Partition]:
     found: dict[str, tuple[Place, str, int]] = {}
     for name in inputs:
         for place, below, size in files_at(name):
-            # the same file may be in several inputs
-            found.setdefault(str(place), (place, below, size))
+            # the same file may be in several inputs, and have several names by links
+            name = os.path.realpath(place.path) if place.is_local else str(place)
+            known = found.setdefault(name, (place, below, size))
+            if len(place.path) < len(known[0].path):
+                found[name] = (place, below, size)
     with ThreadPoolExecutor(THREADS) as pool:
         partitions = [
             partition

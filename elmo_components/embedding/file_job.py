@@ -81,14 +81,18 @@ def embed_file(
 
     # Raises
 
-    `FileNotFoundError`, `FileExistsError`; `OSError` for a full disk; `ValueError` for damaged
-    input, for an unfinished run with another input or other settings, and for sentences that are
-    errors by `settings`.
+    `FileNotFoundError`, `FileExistsError`, `IsADirectoryError`; `OSError` for a full disk;
+    `ValueError` for damaged input, for an unfinished run with another input or other settings, and
+    for sentences that are errors by `settings`.
     """
     settings.choice.check(elmo.bilm.config.num_layers)
     partial = partial_path(destination)
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {destination.parent}")
+    if destination.is_dir():
+        raise IsADirectoryError(f"{destination} is a folder. The output must be a file")
+    if destination.exists() and source.path.exists() and destination.samefile(source.path):
+        raise FileExistsError(f"{destination} is the input. Give the output another name")
     records = source.records()
     exists = FileExistsError(f"{destination} exists. Use --force to replace it")
     if destination.exists() and not force and not partial.exists():

@@ -71,18 +71,25 @@ def embed_window(
     bilm: BiLm, window: Window, intake: Intake, settings: EmbedSettings
 ) -> Iterator[Entry]:
     """Yields the selected vectors of each sentence, except for those that `intake` refuses."""
+    # in bytes, of all layers
+    token_size = 4 * bilm.config.num_layers * bilm.config.output_size
+    sentences = []
+    for number, sentence in window.sentences:
+        if len(sentence.tokens) * token_size > MAX_BYTES:
+            most = MAX_BYTES // token_size
+            intake.refuse(number, f"a sentence may have {most:,} tokens with this model")
+        else:
+            sentences.append((number, sentence))
     embedded = embed_sentences(
         bilm,
         CharacterMapper.of(bilm.config.char_cnn),
-        [sentence.tokens for _, sentence in window.sentences],
+        [sentence.tokens for _, sentence in sentences],
         layers=settings.choice.embedded,
         batch_size=settings.batch_size,
     )
-    for (number, sentence), vectors in zip(window.sentences, embedded):
+    for (number, sentence), vectors in zip(sentences, embedded):
         try:
             chosen = settings.choice.choose(vectors)
-            if chosen.nbytes > MAX_BYTES:
-                raise ValueError(f"a sentence's vectors must fit in {MAX_BYTES:,} bytes")
         except ValueError as error:
             intake.refuse(number, str(error))
             continue

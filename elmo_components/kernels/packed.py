@@ -1,12 +1,12 @@
 """Weights in a backend's own layout, cached until the weights change."""
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from elmo_components.caching.fingerprint import Fingerprint
+from elmo_components.caching.lock import ForkSafeLock
 
 __all__ = ["PackedWeights"]
 
@@ -18,7 +18,7 @@ class PackedWeights:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._packed: dict[str, tuple[Fingerprint, Any]] = {}
 
     def get(self, name: str, weights: Sequence[torch.Tensor], pack: Callable[[], Any]) -> Any:

@@ -64,7 +64,7 @@ class ScalarMix(nn.Module):
     @property
     def is_initial(self) -> bool:
         """Whether the weights and gamma have their initial values."""
-        initial = torch.tensor([*self._initial, 1.0], dtype=self.weights.dtype)
+        initial = torch.tensor([*self._initial, 1.0], dtype=self.weights.dtype, device="cpu")
         return torch.equal(torch.cat([self.weights, self.gamma]).detach().cpu(), initial)
 
     def forward(self, layers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

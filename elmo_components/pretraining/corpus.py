@@ -215,21 +215,27 @@ def _files_at(place: str) -> list[Path]:
     if os.path.isfile(place):
         return [Path(place)]
     if os.path.isdir(place):
-        files = [path for path in Path(place).iterdir() if path.is_file()]
-        files = [path for path in files if not path.name.startswith(".")]
+        files = _files_in(place)
         if not files:
             raise FileNotFoundError(f"The folder {place} has no files. Give a folder with text")
         return files
-    files = [path for found in glob(place, recursive=True) for path in _files_at(found)]
+    files = []
+    for found in glob(place, recursive=True):
+        files += _files_in(found) if os.path.isdir(found) else [Path(found)]
     if not files:
         raise FileNotFoundError(f"No file or folder matches {place}. Check the path")
     return files
 
 
+def _files_in(folder: str) -> list[Path]:
+    files = (path for path in Path(folder).iterdir() if path.is_file())
+    return [path for path in files if not path.name.startswith(".")]
+
+
 def _generator(seed: int, purpose: str, number: int) -> torch.Generator:
     """Returns a generator that is independent of those for other arguments."""
     digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _shards_at(shards: Sequence[Path], places: range, seed: Optional[int]) -> list[Path]:
@@ -239,7 +245,7 @@ def _shards_at(shards: Sequence[Path], places: range, seed: Optional[int]) -> li
         number, index = divmod(place, len(shards))
         if seed is not None:
             generator = _generator(seed, "shards", number)
-            index = int(torch.randperm(len(shards), generator=generator)[index])
+            index = int(torch.randperm(len(shards), generator=generator, device="cpu")[index])
         chosen.append(shards[index])
     return chosen
 
@@ -248,9 +254,9 @@ def _shuffled(lines: Iterator[str], size: int, generator: torch.Generator) -> It
     buffer = list(islice(lines, size))
     while block := list(islice(lines, DRAWS)):
         # one draw a sentence would be slow
-        places = torch.randint(size, (len(block),), generator=generator).tolist()
+        places = torch.randint(size, (len(block),), generator=generator, device="cpu").tolist()
         for place, line in zip(places, block):
             yield buffer[place]
             buffer[place] = line
-    for place in torch.randperm(len(buffer), generator=generator).tolist():
+    for place in torch.randperm(len(buffer), generator=generator, device="cpu").tolist():
         yield buffer[place]

@@ -111,6 +111,13 @@ def test_a_file_in_the_folder_s_place_is_an_error(tiny: Elmo, tmp_path: Path) ->
         tiny.save_pretrained(tmp_path / "file")
 
 
+def test_a_training_folder_s_config_is_not_replaced(tiny: Elmo, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model": {}, "dataset_reader": {}}')
+    with pytest.raises(FileExistsError, match=r"is not that of an ELMo, but perhaps of a training"):
+        tiny.save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_a_parametrized_model_is_refused(tiny: Elmo, tmp_path: Path) -> None:
     projection = tiny.bilm.char_cnn.projection
     torch.nn.utils.parametrize.register_parametrization(projection, "weight", torch.nn.Identity())

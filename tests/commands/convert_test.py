@@ -11,6 +11,7 @@ from elmo_components.checkpoints import Checkpoint, load, save
 from elmo_components.commands import convert as command
 from elmo_components.commands.convert import convert
 from elmo_components.config import ElmoConfig
+from elmo_components.elmo import Elmo
 from tests.checkpoints.allennlp.archive_test import ALLENNLP, archived, stock, tagger
 from tests.closeness import assert_same
 from tests.commands.running import run
@@ -137,6 +138,25 @@ def test_nothing_is_replaced_without_force(tmp_path: Path, tiny_folder: Path) ->
     ):
         convert(tiny_folder, tmp_path / PUBLISHED)
     assert contents_of(tmp_path / PUBLISHED) == before
+
+
+def test_a_folder_with_other_weights_is_refused(tmp_path: Path, tiny_folder: Path) -> None:
+    Elmo.from_pretrained(tiny_folder).save_pretrained(tmp_path / "mine")
+    before = contents_of(tmp_path / "mine")
+    message = r"has other weights, which may be read instead: model\.safetensors\. Give a new"
+    with pytest.raises(ValueError, match=message):
+        convert(tiny_folder, tmp_path / "mine", force=True)
+    assert contents_of(tmp_path / "mine") == before
+
+
+def test_vectors_in_a_training_folder_do_not_hide_its_model(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    model = tagger({"elmo": stock(tmp_path / "options", tiny_folder)})
+    folder, _ = archived(tmp_path / "trained", model)
+    expected = load(folder)
+    (folder / "vectors.hdf5").touch()
+    assert_same(load(folder), expected)
 
 
 def test_destinations_that_cannot_be_written_are_errors(tmp_path: Path, tiny_folder: Path) -> None:

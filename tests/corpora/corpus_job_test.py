@@ -184,6 +184,21 @@ def test_sentences_that_cannot_be_read_are_reported_and_left_out(
     assert command(tiny_folder, tmp_path / "a.jsonl", out, "--empty-lines", "skip") == 3
     assert "line 2: must have the key" in capsys.readouterr().err
     assert parquet.read_table(out / "a.jsonl.parquet").column("line").to_pylist() == [0]
+    # also where nothing is left to do, and after another file was added
+    assert command(tiny_folder, tmp_path / "a.jsonl", out, "--empty-lines", "skip") == 3
+    (tmp_path / "b.txt").write_text("One\n", encoding="utf-8")
+    arguments = (tmp_path / "a.jsonl", tmp_path / "b.txt", out, "--empty-lines", "skip")
+    assert command(tiny_folder, *arguments) == 3
+    assert "1 sentences failed and are left out" in capsys.readouterr().out
+    assert command(tiny_folder, tmp_path / "b.txt", out, "--empty-lines", "skip") == 0
+
+
+def test_an_output_within_the_input_is_refused_at_the_start(
+    tiny_folder: Path, corpus: Path
+) -> None:
+    with pytest.raises(ValueError, match="must lie outside the input"):
+        command(tiny_folder, corpus, corpus / "vectors")
+    assert not (corpus / "vectors").exists()
 
 
 def test_raw_text_is_split_by_spacys_rules(tiny_folder: Path, tmp_path: Path) -> None:

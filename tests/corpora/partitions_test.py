@@ -31,6 +31,17 @@ def test_each_kind_of_file_is_read(tmp_path: Path) -> None:
         assert tokens == [["It", "works"], ["A", "second", "one"]], one.output
 
 
+def test_a_file_with_several_names_is_read_once(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    (corpus / "deep").mkdir(parents=True)
+    (corpus / "a.txt").write_text("One\n")
+    (corpus / "deep" / "b.txt").write_text("Two\n")
+    (corpus / "deep" / "again").symlink_to("..")
+    (corpus / "latest").symlink_to("deep")
+    found = find_partitions([str(corpus)], Reading())
+    assert sorted(one.output for one in found) == ["a.txt.parquet", "deep/b.txt.parquet"]
+
+
 def test_a_large_table_is_divided_between_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

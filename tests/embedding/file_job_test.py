@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from elmo_components.elmo import Elmo
+from elmo_components.embedding import windows
 from elmo_components.embedding.file_job import Summary, embed_file, partial_path
 from elmo_components.embedding.readers import SentenceFile
 from elmo_components.embedding.selection import VectorChoice
@@ -273,6 +274,29 @@ def test_what_exists_is_replaced_with_force_only(tiny: Elmo, text: Path, tmp_pat
     assert names_in(tmp_path) == ["a.npz", "a.txt"]
     run(tiny, text, tmp_path / "a.npz", force=True)
     assert len(numpy.load(tmp_path / "a.npz").files) == 61
+
+
+def test_the_input_and_a_folder_are_not_replaced(tiny: Elmo, text: Path, tmp_path: Path) -> None:
+    contents = text.read_bytes()
+    with pytest.raises(FileExistsError, match=r"a\.txt is the input\. Give the output another"):
+        run(tiny, text, text, force=True)
+    (tmp_path / "vectors").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"vectors is a folder\. The output must be a file"):
+        run(tiny, text, tmp_path / "vectors", force=True)
+    assert text.read_bytes() == contents
+    assert names_in(tmp_path) == ["a.txt", "vectors"]
+
+
+def test_a_sentence_that_would_not_fit_is_refused_before_it_is_computed(
+    tiny: Elmo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 3 layers of 16 float32 numbers
+    monkeypatch.setattr(windows, "MAX_BYTES", 192 * 4)
+    (tmp_path / "a.txt").write_text("a b c d\nto be or not to\na b\n", encoding="utf-8")
+    reports: list[str] = []
+    summary = run(tiny, tmp_path / "a.txt", tmp_path / "a.npz", report=reports.append)
+    assert (summary.sentences, summary.failures) == (2, 1)
+    assert "line 2: a sentence may have 4 tokens with this model" in reports[0]
 
 
 def test_what_is_missing_is_an_error_that_leaves_nothing(tiny: Elmo, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_shards_are_found_by_file_folder_pattern_and_list_each_once(tmp_path: Pa
     )
     assert len(find_shards([shards[3], tmp_path, tmp_path / "*.gz"])) == 4
     assert find_shards(str(tmp_path.parent / "*" / "0.txt"))[0].name == "0.txt"
+    # a folder without files of its own is among the matches
+    assert len(find_shards(str(tmp_path / "**"))) == 4
 
 
 def test_a_name_with_the_characters_of_a_pattern_is_found(tmp_path: Path) -> None:

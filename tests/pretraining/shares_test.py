@@ -17,5 +17,5 @@ def test_shares_have_every_item_once_and_nearly_equal_sizes() -> None:
 
 
 def test_equal_sizes_give_the_same_shares_in_every_process() -> None:
-    assert balanced_shares([2, 2, 2, 2, 2], 2) == balanced_shares([2, 2, 2, 2, 2], 2)
+    assert balanced_shares([2, 2, 2, 2, 2], 2) == [[0, 2, 4], [1, 3]]
     assert balanced_shares([4, 4], 3) == [[0], [1], []]

@@ -13,6 +13,7 @@ from typing import Optional
 
 from elmo_components.alphabet import shown
 from elmo_components.checkpoints.checkpoint import CheckpointError
+from elmo_components.checkpoints.disk import is_disk_full
 
 __all__ = ["CONFIG_NAME", "WEIGHTS_NAMES", "is_gzip", "unpacked"]
 
@@ -57,6 +58,8 @@ def unpacked(path: Path) -> Iterator[Path]:
         except CheckpointError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
         except _TAR_ERRORS as error:
+            if is_disk_full(error):
+                raise
             raise CheckpointError(
                 f"{path} must be a whole model.tar.gz: {shown(str(error))[1:-1]}"
             ) from error

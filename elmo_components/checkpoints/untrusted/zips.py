@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from elmo_components.alphabet import shown
 from elmo_components.checkpoints.checkpoint import CheckpointError
+from elmo_components.checkpoints.disk import is_disk_full
 
 __all__ = ["is_zip", "names_in", "open_zip", "unpacked_members"]
 
@@ -59,6 +60,8 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except _ZIP_ERRORS as error:
+        if is_disk_full(error):
+            raise
         raise ValueError(f"It is not a whole zip: {error}") from error
 
 

@@ -91,7 +91,8 @@ class WordTeacher(Registrable):
     def _read(self, char_cnn: CharCnn, device: torch.device) -> None:
         if self._pretrained_file is None:
             raise ConfigurationError(NO_WEIGHTS)
-        wanted, vectors, skipped = set(self._words), {}, {}
+        wanted, vectors = set(self._words), {}
+        skipped: dict[str, int] = {}
         with EmbeddingsTextFile(self._pretrained_file) as file:
             for line in file:
                 word, *numbers = line.rstrip().split(" ")
