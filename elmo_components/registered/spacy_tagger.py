@@ -27,6 +27,8 @@ from elmo_components.registered.scored_tagger import ScoredTagger, Tagged, check
 __all__ = ["ElmoTagger", "check_archive", "load_tagger"]
 
 FILE = "model.tar.gz"
+# The label of entities of taggers whose tags have no type, such as "B"; spaCy drops those without.
+UNTYPED = "ENTITY"
 Exclude = Iterable[str]
 
 
@@ -36,7 +38,8 @@ class ElmoTagger:
 
     If every tag of the model is "O" or a span's, such as "B-person", it adds the predicted entities
     to `doc.ents`. It changes no entity that another pipe has set, and drops those that overlap
-    with one. Other tags become `token.tag_`, and `token.pos_` if all are universal parts of speech.
+    with one. Entities of tags without a type, such as "B", have the label "ENTITY". Other tags
+    become `token.tag_`, and `token.pos_` if all are universal parts of speech.
 
     `span._.elmo_score` of an added entity is its probability under the model: the sum of the
     probabilities of all taggings of the sentence that have an entity of the same tokens and the
@@ -225,7 +228,7 @@ def _set_entities(doc: Doc, found: list[Tagged]) -> None:
     entities = []
     for one in sorted(found, key=lambda one: one.first):
         if taken.isdisjoint(range(one.first, one.last + 1)):
-            entities.append(Span(doc, one.first, one.last + 1, label=one.label))
+            entities.append(Span(doc, one.first, one.last + 1, label=one.label or UNTYPED))
             entities[-1]._.elmo_score = one.score
             taken.update(range(one.first, one.last + 1))
     outside = [

@@ -136,6 +136,13 @@ def test_blocked_tokens_stay_outside(archive: Path) -> None:
     assert entities(nlp.get_pipe("elmo_tagger")(doc)) == [("Oslo", "location")]
 
 
+def test_entities_without_a_type_have_a_label(tmp_path: Path) -> None:
+    terms = "the\tO\nbattery\tB\nlife\tI\nis\tO\n\nlong\tO\nlife\tB\n"
+    model = {"type": "crf_tagger", "label_encoding": "BIO"}
+    doc = pipeline(train(tmp_path / "terms", terms, model))("the battery life is")
+    assert entities(doc) == [("battery life", "ENTITY")]
+
+
 def test_other_tags_become_tags(parts: Path) -> None:
     nlp = pipeline(parts)
     doc = nlp("Dogs sleep.")

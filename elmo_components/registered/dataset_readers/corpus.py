@@ -186,7 +186,7 @@ class CorpusReader(DatasetReader):
             cast(TextField, instance[name]).token_indexers = self._token_indexers
         for name in TARGETS:
             cast(TextField, instance[name]).token_indexers = self._target_indexers
-        if self._teacher_indexer is not None:
+        if self._teacher_indexer is not None and TEACHER in instance.fields:
             self._teacher_indexers = self._teacher_indexers or {
                 "teacher": self._teacher_indexer.construct()
             }
@@ -206,7 +206,13 @@ class CorpusReader(DatasetReader):
             shards_per_epoch=self._shards_per_epoch,
         )
         if self._num_streams is None:
-            yield from map(self._instance, map(_steps, self._sentences(shard(self, lines))))
+            for steps in map(_steps, self._sentences(shard(self, lines))):
+                instance = self._instance(steps)
+                # for training alone, so that predicting needs no teacher
+                if self._teacher_indexer is not None:
+                    words = [step[0] for step in steps[1:]]
+                    instance.add_field(TEACHER, TextField(words))
+                yield instance
             return
         assert self._unroll_steps is not None
         rank, number = processes(self)
@@ -272,8 +278,6 @@ class CorpusReader(DatasetReader):
         fields: dict[str, Field] = {
             name: TextField(list(column)) for name, column in zip(names, columns)
         }
-        if self._teacher_indexer is not None:
-            fields[TEACHER] = TextField([step[0] for step in steps[1:]])
         return Instance(fields)
 
 

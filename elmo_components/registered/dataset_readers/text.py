@@ -105,14 +105,23 @@ def numbered_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
 
     # Raises
 
-    `ConfigurationError`, with the file and the line, for bytes of another encoding.
+    `ConfigurationError`, with the file and the line, for bytes of another encoding, and for a file
+    whose lines end with a carriage return alone.
     """
     number = 0
     try:
         with open_compressed(
-            cached_path(path), encoding=encoding, errors="surrogateescape"
+            # a carriage return within a line is white space
+            cached_path(path),
+            encoding=encoding,
+            errors="surrogateescape",
+            newline="\n",
         ) as lines:
             for number, line in enumerate(lines, start=1):
+                if number == 1 and not line.endswith("\n") and "\r" in line.rstrip("\r"):
+                    raise ConfigurationError(
+                        f"{path}: lines must end with \\n; found \\r alone. Convert the file"
+                    )
                 escaped = ESCAPED_BYTE.search(line)
                 if escaped:
                     byte = ord(escaped[0]) - FIRST_ESCAPED

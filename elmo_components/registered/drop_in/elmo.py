@@ -191,6 +191,10 @@ class DropInElmoIndexer(ELMoTokenCharactersIndexer):
         """Returns, under "elmo_tokens", a sequence with the ids of each token. See `WordIds`."""
         return self._ours.tokens_to_indices(tokens, vocabulary)
 
+    def get_empty_token_list(self) -> IndexedTokenList:
+        """Returns the indices of no tokens, which pad lists of texts."""
+        return self._ours.get_empty_token_list()
+
     def as_padded_tensor_dict(
         self, tokens: IndexedTokenList, padding_lengths: dict[str, int]
     ) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from allennlp.data.fields import LabelField
 from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
-from elmo_components.registered.predictors.text import TextPredictor
+from elmo_components.registered.predictors.text import TextPredictor, text_of
 
 __all__ = ["ElmoClassifierPredictor"]
 
@@ -46,9 +46,8 @@ class ElmoClassifierPredictor(TextPredictor):
         # text_classification_json, and readers like it, take text only
         takes_text = getattr(reader, "_tokenizer", None) or getattr(reader, "tokenizer", None)
         if takes_text and not isinstance(reader, LabelledLinesReader):
-            return reader.text_to_instance(
-                json_dict.get("sentence", " ".join(json_dict.get("tokens", [])))
-            )
+            text = text_of(json_dict)
+            return reader.text_to_instance(text if isinstance(text, str) else " ".join(text))
         return reader.text_to_instance(tokens)
 
     def _readable(self, tokens: list[Token], output: JsonDict, sentence: Optional[str]) -> JsonDict:

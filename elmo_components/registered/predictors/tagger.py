@@ -9,6 +9,7 @@ from allennlp.data.fields import FlagField, SequenceLabelField, TextField
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
+from elmo_components.pretraining.tokenization import REPLACEMENT, SURROGATE
 from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, spans_of
 from elmo_components.registered.predictors.text import TextPredictor, word_starts
 
@@ -104,11 +105,14 @@ def _places(tokens: list[Token], sentence: str) -> list[tuple[Optional[int], Opt
         text = token.ensure_text()
         # tokenizers such as AllenNLP's "character" give no positions
         start = sentence.find(text, position) if token.idx is None else token.idx
-        if start < 0:
+        end = start + len(text) if token.idx_end is None else token.idx_end
+        # marks that a tokenizer adds have positions too, and lower-cased tokens are in the text
+        found = SURROGATE.sub(REPLACEMENT, sentence[start:end])
+        if start < 0 or found.lower() != text.lower():
             places.append((None, None))
             continue
-        position = start + len(text) if token.idx_end is None else token.idx_end
-        places.append((start, position))
+        position = end
+        places.append((start, end))
     return places
 
 

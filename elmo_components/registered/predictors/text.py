@@ -7,9 +7,11 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, sanitize
 from allennlp.data import DatasetReader, Instance, Token, Tokenizer
 from allennlp.data.fields import TextField
+from allennlp.data.tokenizers import WhitespaceTokenizer
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
+from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
 from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
 
 __all__ = ["BYTE_ORDER_MARK", "TextPredictor", "parse_line", "text_of", "word_starts"]
@@ -25,7 +27,8 @@ class TextPredictor(Predictor):
 
     language : `Optional[str]`
         spaCy's code of the language, whose rules split a sentence into tokens. `None` for the
-        dataset reader's `tokenizer`, or English if it has none.
+        dataset reader's `tokenizer`; without one, for white space if the reader is
+        "elmo_labelled_lines", which then splits there, and English otherwise.
     """
 
     # the instances' field of tokens
@@ -36,7 +39,13 @@ class TextPredictor(Predictor):
     ) -> None:
         super().__init__(model, dataset_reader)
         tokenizer: Optional[Tokenizer] = getattr(dataset_reader, "tokenizer", None)
-        if tokenizer is None or language is not None:
+        if (
+            tokenizer is None
+            and language is None
+            and isinstance(dataset_reader, LabelledLinesReader)
+        ):
+            tokenizer = WhitespaceTokenizer()
+        elif tokenizer is None or language is not None:
             tokenizer = SpacyBlankTokenizer(language or "en")
         self._tokenizer = tokenizer
 

@@ -61,16 +61,21 @@ class ResumableLoader(DataLoader):
             self._reach(self._destination)
             self._destination = None
         number = self.loader.batches_per_epoch
-        for _ in count() if number is None else range(number - self._given):
-            batch = self._next()
-            if batch is None and number is None:
-                break
-            batch = batch or self._next()
-            if batch is None:
-                raise ConfigurationError(f"There is no batch in {self.loader.data_path!r}")
-            self._given += 1
-            yield batch
-        self._given = 0
+        try:
+            for _ in count() if number is None else range(number - self._given):
+                batch = self._next()
+                if batch is None and number is None:
+                    break
+                batch = batch or self._next()
+                if batch is None:
+                    raise ConfigurationError(f"There is no batch in {self.loader.data_path!r}")
+                self._given += 1
+                yield batch
+        finally:
+            # also where another process has no more batches, and the trainer leaves the rest
+            self._given = 0
+            if number is None:
+                self._pass = None
 
     def place(self) -> dict[str, Any]:
         """Returns the position of the next batch, in plain values and tensors."""

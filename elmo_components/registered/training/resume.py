@@ -11,6 +11,7 @@ from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.callbacks import ConfidenceChecksCallback, TrainerCallback
 from allennlp.training.gradient_descent_trainer import GradientDescentTrainer
 
+from elmo_components.registered.data_loaders.global_batches import GlobalBatchLoader
 from elmo_components.registered.training.checkpointer import WholeCheckpointer
 from elmo_components.registered.training.resumable_loader import ResumableLoader
 from elmo_components.registered.training.state import (
@@ -39,7 +40,9 @@ class ElmoResume(TrainerCallback):
     Requirements:
 
     * the data loader "multiprocess", AllenNLP's default, or "elmo_global_batches", with at most one
-      worker: several workers' batches come in no fixed order;
+      worker: several workers' batches come in no fixed order. With `max_instances_in_memory`, a
+      worker of "multiprocess" draws random numbers of its own in each process, so a sampler or
+      `shuffle` needs `num_workers` 0 or "elmo_global_batches";
     * in distributed training the checkpointer "elmo_checkpointer", which saves the states of all
       processes. AllenNLP refuses to recover with another number of processes;
     * a reader whose passes are all the same, or one that counts them in an attribute `epoch`, as
@@ -56,8 +59,8 @@ class ElmoResume(TrainerCallback):
 
     # Raises
 
-    `ConfigurationError`, when training starts, for another data loader, several workers, or
-    another checkpointer in distributed training.
+    `ConfigurationError`, when training starts, for another data loader, several workers, a worker
+    with a random order of its own, or another checkpointer in distributed training.
     """
 
     def __init__(self, serialization_dir: str) -> None:
@@ -90,10 +93,19 @@ class ElmoResume(TrainerCallback):
             raise ConfigurationError(
                 f"elmo_resume needs at most one data-loader worker; found num_workers {num_workers}"
             )
+        is_random = loader.shuffle or loader.batch_sampler is not None
+        is_apart = num_workers == 1 and loader.max_instances_in_memory is not None
+        if is_random and is_apart and not isinstance(loader, GlobalBatchLoader):
+            raise ConfigurationError(
+                "elmo_resume needs num_workers 0 with shuffle or a batch_sampler and "
+                "max_instances_in_memory, or the data loader elmo_global_batches: a worker draws "
+                "other random numbers in each process"
+            )
         self._loader = ResumableLoader(loader, trainer.cuda_device)
         trainer.data_loader = self._loader
         if self._checkpoint is not None:
-            _remove_confidence_checks(trainer)
+            _end_confidence_checks(trainer)
+            _find_best_weights(trainer)
             self._loader.go_to(
                 self._checkpoint["place"],
                 finished_epochs=trainer._start_after_epochs_completed,
@@ -182,10 +194,25 @@ class ElmoResume(TrainerCallback):
         set_random_states(checkpoint["random"])
 
 
-def _remove_confidence_checks(trainer: GradientDescentTrainer) -> None:
-    for callback in trainer._callbacks[:]:
+def _end_confidence_checks(trainer: GradientDescentTrainer) -> None:
+    # they stay in the trainer's list, which AllenNLP is going through, and whose states it saves
+    for callback in trainer._callbacks:
         if isinstance(callback, ConfidenceChecksCallback):
-            trainer._callbacks.remove(callback)
             # its hooks, if it started before this callback
             if hasattr(callback, "_verification"):
                 callback._verification.destroy_hooks()
+            callback.on_start = _nothing  # type: ignore[method-assign]
+            callback.on_batch = _nothing  # type: ignore[method-assign]
+
+
+def _nothing(*arguments: Any, **settings: Any) -> None:
+    return None
+
+
+def _find_best_weights(trainer: GradientDescentTrainer) -> None:
+    # AllenNLP saves the state of the first epoch's end before it names that epoch's weights
+    tracker, folder = trainer._metric_tracker, trainer._serialization_dir  # type: ignore[has-type]
+    if trainer._best_model_filename is None and tracker.best_epoch is not None and folder:
+        best = os.path.join(folder, "best.th")
+        if os.path.exists(best):
+            trainer._best_model_filename = best

@@ -45,6 +45,11 @@ def test_a_tsv_file_is_read_whatever_its_line_ends_and_its_mark(tmp_path: Path) 
     ]
 
 
+def test_a_carriage_return_within_a_line_is_white_space(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "It is\rfine .\tgood\r\nNo !\tbad\r\n")
+    assert read(path) == [(["It", "is", "fine", "."], "good"), (["No", "!"], "bad")]
+
+
 def test_trecs_questions_are_read_with_coarse_and_with_fine_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "LOC:city Where is Orléans ?\nNUM:date When ?\n", "iso-8859-1")
     coarse = read(path, label_separator=":", **TREC)
@@ -110,6 +115,7 @@ def test_text_words_and_tokens_make_the_same_instance() -> None:
         ("a\t\n", {}, "line 1: a line must have a text and a label"),
         ("a\tb\n\n \tb\n", {}, "line 3: a text must have tokens; found ' '"),
         ("a\n", {"text_column": 0, "label_column": -1}, "line 1: a line must have a text"),
+        ("a\tb\rc\td", {}, r"a.tsv: lines must end with \\n; found \\r alone"),
         ("a\tb\n", {"label_separator": ":", "label_part": 1}, "must have a part 1, with ':'"),
     ],
 )

@@ -17,6 +17,7 @@ from allennlp.common import FromParams, Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import import_module_and_submodules
 from allennlp.data import Token, TokenIndexer, Vocabulary
+from allennlp.data.fields import ListField, TextField
 from allennlp.data.token_indexers import ELMoTokenCharactersIndexer
 from allennlp.models import Model
 from allennlp.models.archival import archive_model, load_archive
@@ -339,7 +340,13 @@ def test_the_indexer_gives_the_same_ids() -> None:
         assert torch.equal(*tensors)
         assert found == copy.deepcopy(found)
         assert found != DropInElmoIndexer(tokens_to_add={"x": 1})
-        assert indexer.get_empty_token_list() == {"elmo_tokens": []}
+        lists = ListField(
+            [TextField([Token("a")], {"i": found}), TextField([Token("b")] * 2, {"i": found})]
+        )
+        lists.index(vocabulary)
+        lengths = {**lists.get_padding_lengths(), "num_fields": 3}
+        padded = lists.as_tensor(lengths)["i"]["elmo_tokens"]
+        assert padded.shape[0] == 3 and not padded[2].any()
 
 
 def tagger(files: dict[str, str], *, others: Optional[dict[str, str]] = None) -> dict[str, Any]:

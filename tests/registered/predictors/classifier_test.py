@@ -55,7 +55,11 @@ def classifier(
 )
 def test_texts_are_classified(embedder: dict[str, Any], reader: dict[str, Any]) -> None:
     made = classifier(embedder, reader)
-    inputs = [{"sentence": "A fine film"}, {"sentence": ""}, {"tokens": ["Dull", "."]}]
+    inputs = [
+        {"sentence": "A fine film"},
+        {"sentence": ""},
+        {"sentence": None, "tokens": ["Dull", "."]},
+    ]
     first, empty, second = made.predict_batch_json(inputs)
     assert empty == {"label": None, "probabilities": {}}
     for prediction in (first, second):
@@ -73,6 +77,10 @@ def test_tokens_that_are_given_are_not_split_again(embedder: dict[str, Any]) -> 
     assert [token.text for token in instance["tokens"]] == ["don't", "go"]
     instance = made._json_to_instance({"sentence": "don't go"})
     assert [token.text for token in instance["tokens"]] == ["do", "n't", "go"]
+    # as the reader splits what it is trained on
+    spaces = classifier(embedder, {"type": "elmo_labelled_lines"})
+    instance = spaces._json_to_instance({"sentence": "don't go"})
+    assert [token.text for token in instance["tokens"]] == ["don't", "go"]
 
 
 def test_labels_that_are_in_no_vocabulary_are_numbers(embedder: dict[str, Any]) -> None:

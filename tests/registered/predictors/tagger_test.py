@@ -102,6 +102,7 @@ def test_a_token_that_is_not_in_the_text_has_no_place(tagger: Predictor) -> None
     lower = with_reader(tagger, tokenizer=CharacterTokenizer(start_tokens=["Ana"]))
     (entity, *_) = lower.predict("x")["entities"]
     assert entity["type"] == "person"
+    assert entity["start"] is entity["end"] is entity["text"] is None
     tokens = CharacterTokenizer(lowercase_characters=True)
     assert with_reader(tagger, tokenizer=tokens).predict("X")["words"] == ["x"]
 

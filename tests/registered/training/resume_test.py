@@ -5,9 +5,14 @@ from types import SimpleNamespace
 from typing import Any, Optional
 
 import pytest
+import torch
+from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
 from allennlp.training.checkpointer import Checkpointer
 
+from elmo_components.registered.training.resumable_loader import ResumableLoader
 from elmo_components.registered.training.resume import ElmoResume
 from tests.conftest import ROOT
 from tests.registered.training.recorded import (
@@ -169,6 +174,37 @@ def test_another_model_reader_and_loader_resume_exactly_too(data: Path) -> None:
         assert metrics_of(data / "killed" / path) == metrics_of(data / "whole" / path)
 
 
+def test_an_epoch_that_is_left_early_is_over(data: Path) -> None:
+    settings = configuration(data, dataset_reader={"shuffle_seed": None})
+    reader = DatasetReader.from_params(Params(settings["dataset_reader"]))
+    loader = MultiProcessDataLoader(
+        reader, settings["train_data_path"], batch_size=8, max_instances_in_memory=16
+    )
+    loader.index_with(Vocabulary.from_files(settings["vocabulary"]["directory"], oov_token="<UNK>"))
+    resumable = ResumableLoader(loader, torch.device("cpu"))
+    number = len(list(resumable))
+    # as AllenNLP leaves a process's batches when another has no more
+    epoch = iter(resumable)
+    next(epoch)
+    next(epoch)
+    epoch.close()
+    assert resumable.place()["given"] == 0
+    assert len(list(resumable)) == number > 3
+
+
+def test_the_first_epochs_weights_are_the_best_after_a_resumption(data: Path) -> None:
+    # in later epochs the model only gets worse
+    trainer = {"optimizer": {"type": "sgd", "lr": -1.0}, "learning_rate_scheduler": None}
+    settings = configuration(data, trainer={**configuration(data)["trainer"], **trainer})
+    settings.update(evaluate_on_test=True, test_data_path=settings["validation_data_path"])
+    run(settings, data / "whole")
+    run(settings, data / "killed", kill=(1, 1))
+    run(settings, data / "killed", recover=True)
+    expected = metrics_of(data / "whole" / "metrics.json")
+    assert expected["best_epoch"] == 0
+    assert metrics_of(data / "killed" / "metrics.json") == expected
+
+
 def test_streams_continue_after_a_validation(data: Path) -> None:
     """Two epochs of five steps equal one of ten."""
     variant = VARIANTS["streams, parted"]
@@ -187,6 +223,9 @@ def test_several_workers_and_another_checkpointer_are_refused(data: Path) -> Non
     settings = configuration(data, data_loader={"num_workers": 2})
     with pytest.raises(ConfigurationError, match="at most one data-loader worker"):
         train(settings, data / "run")
+    settings = configuration(data, data_loader={"num_workers": 1})
+    with pytest.raises(ConfigurationError, match="a worker draws other random numbers"):
+        train(settings, data / "one")
     trainer: Any = SimpleNamespace(_distributed=True, _checkpointer=Checkpointer(data))
     with pytest.raises(ConfigurationError, match="needs the checkpointer elmo_checkpointer"):
         ElmoResume(str(data)).on_start(trainer)

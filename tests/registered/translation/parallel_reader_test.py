@@ -67,6 +67,13 @@ def test_parallel_files_are_read_side_by_side(tmp_path: Path) -> None:
         read(tmp_path / "dev", suffixes=[".en", ".nl.gz"])
 
 
+def test_a_carriage_return_within_a_line_parts_no_sentences(tmp_path: Path) -> None:
+    (tmp_path / "dev.en").write_bytes(b"One\rmore.\nTwo.\nThree.\n")
+    (tmp_path / "dev.de").write_bytes(b"Eins mehr.\r\nZwei.\r\nDr\rei.\r\n")
+    sources = [pair[0] for pair in texts(read(tmp_path / "dev", suffixes=[".en", ".de"]))]
+    assert sources == ["One more .", "Two .", "Three ."]
+
+
 def test_the_parts_of_a_file_share_no_sentence_and_leave_none_out(tmp_path: Path) -> None:
     path = tmp_path / "pairs.txt"
     sides = [(f"It is {number}.", f"Het is {number}.") for number in range(2000)]
