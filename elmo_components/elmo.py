@@ -224,7 +224,9 @@ class Elmo(nn.Module):
 
         # Raises
 
-        `CheckpointError` for values that cannot be stored and for parametrized modules.
+        `CheckpointError` for values that cannot be stored and for parametrized modules;
+        `FileExistsError` for a folder with the `config.json` of something else, such as a training;
+        `NotADirectoryError` for a file.
         """
         if not all(mix.is_initial for mix in self.scalar_mixes):
             logger.warning("The scalar mixes, which were trained, are not saved in %s", folder)

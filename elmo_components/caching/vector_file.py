@@ -124,15 +124,15 @@ class VectorFile:
         if missing:
             rows = list(missing.values())
             computed = compute(rows).to("cpu", torch.float16).numpy()
-            if not numpy.isfinite(computed).all():
-                raise ValueError(
-                    f"{self._path}: the vectors must fit float16, up to 65,504, and do not. "
-                    "Compute them without a cache"
-                )
             new = {
                 key: sentence[: lengths[row]]
                 for (key, row), sentence in zip(missing.items(), computed)
             }
+            if not all(numpy.isfinite(vectors).all() for vectors in new.values()):
+                raise ValueError(
+                    f"{self._path}: the vectors must fit float16, up to 65,504, and do not. "
+                    "Compute them without a cache"
+                )
             self._add(new)
             found.update(new)
         # (batch, time, size)

@@ -136,6 +136,13 @@ def _check_kind(folder: Path, repository: str) -> None:
         )
 
 
+def _is_ours(config: Path) -> bool:
+    try:
+        return read_object(config).get("model_type") == MODEL_TYPE
+    except ValueError:
+        return False
+
+
 def save_repository(
     checkpoint: Checkpoint, folder: Path, *, author: Author, dtype: torch.dtype = torch.float32
 ) -> None:
@@ -152,9 +159,10 @@ def save_repository(
         raise NotADirectoryError(f"{folder} must be a folder or a new name; it is a file")
     settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}
     config = folder / native.CONFIG_NAME
-    if config.exists() and read_object(config).get("model_type") != MODEL_TYPE:
+    if config.exists() and not _is_ours(config):
         raise FileExistsError(
-            f"{config} is not that of an ELMo, but perhaps of a training. Give a new folder"
+            f"{config} must have the model_type {MODEL_TYPE!r}; found that of something else, such "
+            "as a training. Give a new folder"
         )
     shapes = {name: tensor.shape for name, tensor in checkpoint.without_softmax().tensors.items()}
     problems = mismatches(shapes, parameter_shapes(checkpoint.config))

@@ -11,9 +11,15 @@ from elmo_components import checkpoints
 from elmo_components.alphabet import CODE_POINTS
 from elmo_components.checkpoints.allennlp import archive as allennlp_archive
 from elmo_components.checkpoints.bilm_tf.format import OPTIONS_NAME, WEIGHTS_NAME
-from elmo_components.checkpoints.many_langs.format import MODEL_CONFIG_NAME, NAMES
+from elmo_components.checkpoints.many_langs.format import (
+    EMBEDDER_NAME,
+    ENCODER_NAME,
+    MODEL_CONFIG_NAME,
+    NAMES,
+)
 from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, resolve
-from elmo_components.checkpoints.native import SUFFIX
+from elmo_components.checkpoints.native import MODEL_NAME, SUFFIX
+from elmo_components.checkpoints.untrusted.archives import WEIGHTS_NAMES
 from elmo_components.checkpoints.vocabulary_file import VOCABULARY_NAME
 from elmo_components.config import CharCnnConfig
 
@@ -32,8 +38,8 @@ FILES = {
 }
 # Suffixes of formats that can only be read. No folder is created with such a name.
 READ_ONLY = (".hdf5", ".h5", ".gz", ".zip", ".pkl", ".th")
-# Suffixes of weights in a folder.
-WEIGHTS = (".hdf5", ".pkl", ".th", SUFFIX)
+# Weights that are read from a folder, beside those that end in .hdf5.
+WEIGHTS = {MODEL_NAME, *WEIGHTS_NAMES, EMBEDDER_NAME, ENCODER_NAME}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,8 +163,8 @@ def _check_destination(
     if destination.exists() and destination.is_dir() == is_file:
         raise ValueError(f"{wanted} {destination}, which is a {'folder' if is_file else 'file'}")
     if destination.is_dir():
-        weights = {path.name for path in destination.iterdir() if path.suffix in WEIGHTS}
-        others = sorted(weights - set(FILES[folder_format]))
+        names = {path.name for path in destination.iterdir()} - set(FILES[folder_format])
+        others = sorted(name for name in names if name in WEIGHTS or name.endswith(".hdf5"))
         if others:
             raise ValueError(
                 f"{destination} has other weights, which may be read instead: {', '.join(others)}. "

@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> None:
             "a folder. Without an engine, give one input and one output file"
         )
     if arguments.address or arguments.workers:
-        raise ValueError("--address and --workers are for --engine ray")
+        raise ValueError("--address and --workers are for --engine ray; found no --engine")
     destination = Path(arguments.output_file)
     try:
         summary = _embed(arguments, destination)

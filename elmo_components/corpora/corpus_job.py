@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple
 from elmo_components.corpora.manifest import SUCCESS, left_out, open_manifest, record_left_out
 from elmo_components.corpora.partition_job import TEMPORARY, PartitionJob, Result
 from elmo_components.corpora.partitions import Partition, Reading, find_partitions
-from elmo_components.corpora.places import place_of
+from elmo_components.corpora.places import is_hidden, place_of
 from elmo_components.corpora.work import Work
 from elmo_components.embedding.settings import EmbedSettings
 
@@ -20,8 +20,8 @@ Engine = Callable[[PartitionJob, Sequence[Partition]], Iterator[Result]]
 class CorpusSummary(NamedTuple):
     """
     The numbers of partitions, and of those done before; the number of sentences written in this
-    run; the number of those that finished partitions are without; and the outputs that failed or
-    were not begun.
+    run; the number of those that finished partitions are without, except for what a killed run had
+    counted; and the outputs that failed or were not begun.
     """
 
     partitions: int
@@ -79,13 +79,15 @@ def run_corpus(
 
     # Raises
 
+    `ValueError` for an output within an input that is a folder, where later starts would find it.
     `FileNotFoundError`, `FileExistsError`, `ValueError`: see `find_partitions` and `open_manifest`.
     """
     folder = place_of(output)
     for name in inputs:
         place = place_of(name)
         is_inside = str(folder).startswith(f"{place}/") and place.is_folder()
-        if is_inside and not folder.exists():
+        is_file = folder.exists() and not folder.is_folder()
+        if is_inside and not is_file and not is_hidden(folder.relative(place.path)):
             raise ValueError(f"The output {folder} must lie outside the input {place}")
     partitions = find_partitions(inputs, reading)
     for partition in partitions:
@@ -99,26 +101,32 @@ def run_corpus(
     if done:
         report(f"{len(done):,} of {len(partitions):,} partitions were done before")
     sentences = 0
+    numbers: dict[str, int] = {}
     if pending:
         job = PartitionJob(folder, reading, settings)
-        with closing(engine(job, list(pending.values()))) as results:  # type: ignore[type-var]
-            for result in results:
-                for message in result.messages:
-                    report(message)
-                report(str(result))
-                if result.is_disk_full:
-                    report(
-                        "The disk is full: the run ends. Free disk space; the same command resumes"
-                    )
-                    break
-                if not result.error:
-                    del pending[result.output]
-                    sentences += result.sentences
-                    if result.left_out:
-                        record_left_out(folder, result.output, result.left_out)
+        try:
+            with closing(engine(job, list(pending.values()))) as results:  # type: ignore[type-var]
+                for result in results:
+                    for message in result.messages:
+                        report(message)
+                    report(str(result))
+                    if result.is_disk_full:
+                        report(
+                            "The disk is full: the run ends. Free disk space; the same command "
+                            "resumes"
+                        )
+                        break
+                    if not result.error:
+                        del pending[result.output]
+                        sentences += result.sentences
+                        numbers[result.output] = result.left_out
+        finally:
+            # once, also after Ctrl-C, since a manifest may be large and far away
+            if any(numbers.values()):
+                record_left_out(folder, numbers)
     if not pending:
         folder.joined(TEMPORARY).remove()
         folder.joined(SUCCESS).write(b"")
     finished = {one.output for one in partitions} - set(pending)
-    missing = left_out(folder, finished)
-    return CorpusSummary(len(partitions), len(done), sentences, missing, tuple(pending))
+    number = left_out(folder, finished)
+    return CorpusSummary(len(partitions), len(done), sentences, number, tuple(pending))

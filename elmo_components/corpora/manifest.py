@@ -109,11 +109,11 @@ def finished_outputs(folder: Place) -> set[str]:
     return {path for path in found if not path.startswith(HIDDEN)}
 
 
-def record_left_out(folder: Place, output: str, number: int) -> None:
-    """Stores the number of sentences that an output is without."""
+def record_left_out(folder: Place, numbers: Mapping[str, int]) -> None:
+    """Stores the numbers of sentences that outputs are without."""
     path = folder.joined(MANIFEST)
     manifest = json.loads(path.read())
-    manifest[LEFT_OUT][output] = number
+    manifest[LEFT_OUT].update(numbers)
     path.write(json.dumps(manifest, indent=1).encode())
 
 

@@ -91,7 +91,8 @@ def find_partitions(inputs: Sequence[str], reading: Reading) -> list[Partition]:
 
     A file is a partition, with the output `FILE.parquet`. A table with more than `PARTITION_ROWS`
     rows is divided between row groups: `NAME-00000.parquet`, `NAME-00001.parquet`, .... An output
-    has the same path within its folder as the file within its input.
+    has the same path within its folder as the file within its input. A file with several names, by
+    links, is read once, under the shortest.
 
     # Parameters
 
@@ -106,10 +107,10 @@ def find_partitions(inputs: Sequence[str], reading: Reading) -> list[Partition]:
     for name in inputs:
         for place, below, size in files_at(name):
             # the same file may be in several inputs, and have several names by links
-            name = os.path.realpath(place.path) if place.is_local else str(place)
-            known = found.setdefault(name, (place, below, size))
+            key = os.path.realpath(place.path) if place.is_local else str(place)
+            known = found.setdefault(key, (place, below, size))
             if len(place.path) < len(known[0].path):
-                found[name] = (place, below, size)
+                found[key] = (place, below, size)
     with ThreadPoolExecutor(THREADS) as pool:
         partitions = [
             partition

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["HIDDEN", "Place", "files_at", "place_of", "pyarrow_fs"]
+__all__ = ["HIDDEN", "Place", "files_at", "is_hidden", "place_of", "pyarrow_fs"]
 
 # A folder's files whose names begin so are hidden, as for Hadoop, Spark and Arrow.
 HIDDEN = (".", "_")
@@ -125,20 +125,25 @@ def files_at(name: str) -> Iterator[tuple[Place, str, int]]:
         first = next(at for at, part in enumerate(parts) if any(sign in part for sign in wild))
         folder = "/".join(parts[:first]) or ("/" if place.is_local else "")
         for file, size in Place(place.system, folder).files():
-            below = file.relative(folder).split("/")
-            if _matches(below, parts[first:]) and not _is_hidden(below):
-                found.append((file, "/".join(below), size))
+            below = file.relative(folder)
+            if _matches(below.split("/"), parts[first:]) and not is_hidden(below):
+                found.append((file, below, size))
     elif place.is_folder():
         for file, size in place.files():
-            below = file.relative(place.path).split("/")
-            if not _is_hidden(below):
-                found.append((file, "/".join(below), size))
+            below = file.relative(place.path)
+            if not is_hidden(below):
+                found.append((file, below, size))
     elif place.exists():
         size = place.system.get_file_info(place.path).size
         found.append((place, place.path.rpartition("/")[2], size))
     if not found:
         raise FileNotFoundError(f"There is no file at {name}. Check the path")
     yield from found
+
+
+def is_hidden(path: str) -> bool:
+    """Returns whether a path below a folder has a hidden name in it."""
+    return any(part.startswith(HIDDEN) for part in path.split("/"))
 
 
 def pyarrow_fs() -> Any:
@@ -170,10 +175,6 @@ def _of_fsspec(name: str, why: Exception) -> Place:
         raise ValueError(f"{name}: no file system for it: {error}") from error
     fs = pyarrow_fs()
     return Place(fs.PyFileSystem(fs.FSSpecHandler(system)), path)
-
-
-def _is_hidden(parts: list[str]) -> bool:
-    return any(part.startswith(HIDDEN) for part in parts)
 
 
 def _matches(parts: list[str], patterns: list[str]) -> bool:

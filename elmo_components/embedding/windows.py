@@ -77,7 +77,11 @@ def embed_window(
     for number, sentence in window.sentences:
         if len(sentence.tokens) * token_size > MAX_BYTES:
             most = MAX_BYTES // token_size
-            intake.refuse(number, f"a sentence may have {most:,} tokens with this model")
+            intake.refuse(
+                number,
+                f"a sentence must have at most {most:,} tokens with this model; found "
+                f"{len(sentence.tokens):,}",
+            )
         else:
             sentences.append((number, sentence))
     embedded = embed_sentences(

@@ -112,9 +112,12 @@ def test_a_file_in_the_folder_s_place_is_an_error(tiny: Elmo, tmp_path: Path) ->
 
 
 def test_a_training_folder_s_config_is_not_replaced(tiny: Elmo, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model": {}, "dataset_reader": {}}')
-    with pytest.raises(FileExistsError, match=r"is not that of an ELMo, but perhaps of a training"):
-        tiny.save_pretrained(tmp_path)
+    for text in ('{"model": {}, "dataset_reader": {}}', "broken"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(
+            FileExistsError, match=r"found that of something else, such as a training"
+        ):
+            tiny.save_pretrained(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 

@@ -199,6 +199,9 @@ def test_an_output_within_the_input_is_refused_at_the_start(
     with pytest.raises(ValueError, match="must lie outside the input"):
         command(tiny_folder, corpus, corpus / "vectors")
     assert not (corpus / "vectors").exists()
+    # it is no input where it is hidden
+    for _ in range(2):
+        assert command(tiny_folder, corpus, corpus / "_vectors") == 0
 
 
 def test_raw_text_is_split_by_spacys_rules(tiny_folder: Path, tmp_path: Path) -> None:

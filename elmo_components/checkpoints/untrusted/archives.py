@@ -47,7 +47,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     # Raises
 
     `CheckpointError` for an archive that is broken, has a link or a member outside its folder, or
-    exceeds the size limit.
+    exceeds the size limit; `OSError` for a full disk.
     """
     if path.is_dir():
         yield path

@@ -54,7 +54,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
     # Raises
 
-    `ValueError` if it is broken, also while it is read.
+    `ValueError` if it is broken, also while it is read; `OSError` for a full disk.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -79,7 +79,7 @@ def unpacked_members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[P
     # Raises
 
     `CheckpointError` for a zip that is broken, has a member outside its folder, or exceeds the size
-    limit.
+    limit; `OSError` for a full disk.
     """
     if path.is_dir():
         yield path

@@ -92,9 +92,9 @@ class CorpusReader(DatasetReader):
         The reader splits longer sentences into sentences of at most this length; `None` for none.
     teacher_indexer : `Optional[Lazy[TokenIndexer]]`
         The indexer of a teacher's inputs, for a language model with a `teacher` and the packing
-        "sentences". Instances then have the field "teacher_inputs": the sentence's tokens, without
-        sentence marks. The reader builds it for the first instance, so that an archive loads
-        without the teacher.
+        "sentences". The instances of a file then have the field "teacher_inputs": the sentence's
+        tokens, without sentence marks. The reader builds it for the first instance, so that an
+        archive loads without the teacher.
     **kwargs
         See `DatasetReader`: `max_instances`, which counts those of all processes.
 
@@ -208,7 +208,7 @@ class CorpusReader(DatasetReader):
         if self._num_streams is None:
             for steps in map(_steps, self._sentences(shard(self, lines))):
                 instance = self._instance(steps)
-                # for training alone, so that predicting needs no teacher
+                # not in text_to_instance, so that predicting needs no teacher
                 if self._teacher_indexer is not None:
                     words = [step[0] for step in steps[1:]]
                     instance.add_field(TEACHER, TextField(words))

@@ -49,7 +49,7 @@ class TextFileReader(DatasetReader):
     # Raises
 
     `ConfigurationError` for an encoding that Python does not know, and with the file and the line
-    for bytes of another encoding.
+    for bytes of another encoding, or lines that end with a carriage return alone.
     """
 
     # the names of the instances' texts
@@ -111,7 +111,7 @@ def numbered_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with open_compressed(
-            # a carriage return within a line is white space
+            # a carriage return within a line does not end it
             cached_path(path),
             encoding=encoding,
             errors="surrogateescape",

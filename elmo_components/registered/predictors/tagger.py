@@ -9,7 +9,6 @@ from allennlp.data.fields import FlagField, SequenceLabelField, TextField
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
-from elmo_components.pretraining.tokenization import REPLACEMENT, SURROGATE
 from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, spans_of
 from elmo_components.registered.predictors.text import TextPredictor, word_starts
 
@@ -106,9 +105,9 @@ def _places(tokens: list[Token], sentence: str) -> list[tuple[Optional[int], Opt
         # tokenizers such as AllenNLP's "character" give no positions
         start = sentence.find(text, position) if token.idx is None else token.idx
         end = start + len(text) if token.idx_end is None else token.idx_end
-        # marks that a tokenizer adds have positions too, and lower-cased tokens are in the text
-        found = SURROGATE.sub(REPLACEMENT, sentence[start:end])
-        if start < 0 or found.lower() != text.lower():
+        # a mark that a tokenizer adds has a position, 0, and no end; words may be lower-cased
+        is_mark = token.idx_end is None and sentence[start:end].lower() != text.lower()
+        if start < 0 or is_mark:
             places.append((None, None))
             continue
         position = end

@@ -7,11 +7,11 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, sanitize
 from allennlp.data import DatasetReader, Instance, Token, Tokenizer
 from allennlp.data.fields import TextField
-from allennlp.data.tokenizers import WhitespaceTokenizer
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
+from elmo_components.registered.dataset_readers.text import as_tokens
 from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
 
 __all__ = ["BYTE_ORDER_MARK", "TextPredictor", "parse_line", "text_of", "word_starts"]
@@ -27,8 +27,8 @@ class TextPredictor(Predictor):
 
     language : `Optional[str]`
         spaCy's code of the language, whose rules split a sentence into tokens. `None` for the
-        dataset reader's `tokenizer`; without one, for white space if the reader is
-        "elmo_labelled_lines", which then splits there, and English otherwise.
+        dataset reader's `tokenizer`; without one, English, or white space as in training if the
+        reader is "elmo_labelled_lines".
     """
 
     # the instances' field of tokens
@@ -39,14 +39,10 @@ class TextPredictor(Predictor):
     ) -> None:
         super().__init__(model, dataset_reader)
         tokenizer: Optional[Tokenizer] = getattr(dataset_reader, "tokenizer", None)
-        if (
-            tokenizer is None
-            and language is None
-            and isinstance(dataset_reader, LabelledLinesReader)
-        ):
-            tokenizer = WhitespaceTokenizer()
-        elif tokenizer is None or language is not None:
-            tokenizer = SpacyBlankTokenizer(language or "en")
+        if tokenizer is None and not isinstance(dataset_reader, LabelledLinesReader):
+            language = language or "en"
+        if language is not None:
+            tokenizer = SpacyBlankTokenizer(language)
         self._tokenizer = tokenizer
 
     def load_line(self, line: str) -> JsonDict:
@@ -100,7 +96,7 @@ class TextPredictor(Predictor):
         """Returns the tokens of an input, with their positions if the tokenizer sets them."""
         text = text_of(inputs)
         if isinstance(text, str):
-            return self._tokenizer.tokenize(text)
+            return as_tokens(text, self._tokenizer)
         return [Token(word, idx=start) for word, start in zip(text, word_starts(text))]
 
 

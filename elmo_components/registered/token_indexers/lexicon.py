@@ -114,6 +114,7 @@ class LexiconIndexer(TokenIndexer):
         if lexicon is None or lexicon.vocabulary is not vocabulary:
             lexicon = _Lexicon(vocabulary, self._namespace, self._spacy, self._attribute)
             self._lexicon = lexicon
+            self._counted = None
         words = [SURROGATE.sub(REPLACEMENT, token.text or "") or " " for token in tokens]
         return {OUTPUT_KEY: lexicon.marks(Doc(self._spacy.vocab, words=words))}
 

@@ -127,7 +127,11 @@ def test_a_teacher_reads_the_words_without_sentence_marks(
     assert batch["teacher_inputs"]["teacher"]["tokens"].tolist() == [[4, 2, 5], [6, 0, 0]]
     assert batch["inputs"]["elmo"]["elmo_tokens"].shape[:2] == (2, 4)
     # which an archive must not need
-    make(teacher_indexer={"type": "pretrained_transformer_mismatched", "model_name": "none"})
+    absent = {"type": "pretrained_transformer_mismatched", "model_name": "none"}
+    predicting = make(teacher_indexer=absent)
+    instance = predicting.text_to_instance("w1-0")
+    predicting.apply_token_indexers(instance)
+    assert "teacher_inputs" not in instance.fields
 
 
 def test_indexers_and_namespace_may_be_chosen(corpus: str) -> None:

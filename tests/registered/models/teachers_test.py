@@ -223,10 +223,10 @@ def test_a_cache_that_cannot_serve_is_an_error(
     # the same weights with other settings, and another spelling of the student's
     first = embedder_teacher(tiny_folder, cache={"path": str(tmp_path / "embedder.sqlite")})
     make(vocab, teacher=first)(**batch)
-    first["embedder"]["scalar_mix_parameters"] = [0.0, 0.0, 9.0]
+    first["embedder"]["precision"] = "bfloat16"
     with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
         make(vocab, teacher=first)(**batch)
-    first["embedder"].update(scalar_mix_parameters=None, do_layer_norm=True)
+    first["embedder"].update(precision="float32", do_layer_norm=True)
     with pytest.raises(ConfigurationError, match="do_layer_norm can have no cache"):
         make(vocab, teacher=first)(**batch)
     spelt = {

@@ -10,7 +10,7 @@ from allennlp.data.tokenizers import CharacterTokenizer
 from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.columns import ColumnReader
-from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor
+from elmo_components.registered.predictors.tagger import ElmoTaggerPredictor, _places
 from tests.registered.predictors.memorized import make_predictor, memorized
 
 # Words always have these tags.
@@ -100,11 +100,17 @@ def test_the_tokenizer_of_the_reader_splits_the_text(tagger: Predictor) -> None:
 
 def test_a_token_that_is_not_in_the_text_has_no_place(tagger: Predictor) -> None:
     lower = with_reader(tagger, tokenizer=CharacterTokenizer(start_tokens=["Ana"]))
-    (entity, *_) = lower.predict("x")["entities"]
+    (entity,) = lower.predict("")["entities"]
     assert entity["type"] == "person"
     assert entity["start"] is entity["end"] is entity["text"] is None
     tokens = CharacterTokenizer(lowercase_characters=True)
     assert with_reader(tagger, tokenizer=tokens).predict("X")["words"] == ["x"]
+
+
+def test_pieces_of_words_have_their_tokenizers_places() -> None:
+    pieces = [Token("Os", idx=0, idx_end=2), Token("##lo", idx=2, idx_end=4)]
+    assert _places(pieces, "Oslo") == [(0, 2), (2, 4)]
+    assert _places([Token("\udcff", idx=1)], "a\udcff") == [(1, 2)]
 
 
 def test_a_lone_surrogate_is_text_like_any_other(tagger: Predictor) -> None:
