@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import pytest
 from allennlp.common.checks import ConfigurationError
-from allennlp.data.tokenizers import CharacterTokenizer
+from allennlp.data.tokenizers import CharacterTokenizer, Token
 from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.columns import ColumnReader
