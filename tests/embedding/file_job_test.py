@@ -296,7 +296,7 @@ def test_a_sentence_that_would_not_fit_is_refused_before_it_is_computed(
     reports: list[str] = []
     summary = run(tiny, tmp_path / "a.txt", tmp_path / "a.npz", report=reports.append)
     assert (summary.sentences, summary.failures) == (2, 1)
-    assert "line 2: a sentence must have at most 4 tokens with this model; found 6" in reports[0]
+    assert "line 2: a sentence must have at most 4 tokens with this model; found 5" in reports[0]
 
 
 def test_what_is_missing_is_an_error_that_leaves_nothing(tiny: Elmo, tmp_path: Path) -> None:
