@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compare_results import NAMES, PROBES, TASKS, Result, by_kind
+from compare_results import EARLIER, NAMES, PROBES, TASKS, Result, by_kind
 
 
 def draw_scores(results: list[Result], path: Path) -> None:
@@ -53,7 +53,7 @@ def draw_curves(results: list[Result], path: Path) -> None:
         1, len(tasks), figsize=(4.8 * len(tasks), 3.6), layout="constrained", squeeze=False
     )
     for axis, task in zip(axes[0], tasks):
-        for kind, name in NAMES.items():
+        for kind, name in (NAMES | EARLIER).items():
             points = defaultdict(list)
             for result in results:
                 if (result.task, result.kind) == (task, kind):

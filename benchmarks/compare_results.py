@@ -29,9 +29,12 @@ LAYERS = {
     "elmo_mean": "ELMo, mean of all",
     "elmo_layers": "ELMo, all layers side by side",
 }
-# Runs of the English model that came with the package until it learned from MiniLM; no longer made.
-FIRST = {
-    f"first_{kind}": f"first {name}" for kind, name in {**NAMES, **LAYERS}.items() if "ELMo" in name
+# Runs of the English models that came with the package earlier; no longer made.
+EARLIER = {
+    f"{model}_{kind}": f"{model} {name}"
+    for model in ("second", "first")
+    for kind, name in {**NAMES, **LAYERS}.items()
+    if "ELMo" in name
 }
 TASKS = {
     "ner": "Named entities, WNUT-17, F1",

@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Mapping
 
-from compare_results import FIRST, LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
+from compare_results import EARLIER, LAYERS, NAMES, PROBES, TASKS, Result, by_kind, mean
 
 
 def table(results: list[Result], task: str, speeds: Mapping[str, Mapping[str, float]]) -> str:
     """Returns one task's kinds: score, seconds of training, and what `speeds` has of them."""
-    names = NAMES | LAYERS | FIRST
+    names = NAMES | LAYERS | EARLIER
     kinds = by_kind(results, task, names=names)
     lines = [
         f"**{TASKS[task]}**",
@@ -46,9 +46,10 @@ def curves_table(results: list[Result]) -> str:
         "| task | vectors | " + " | ".join(f"{100 * share:g} %" for share in shares) + " |",
         "|---|---|" + "---|" * len(shares),
     ]
+    names = NAMES | EARLIER
     for task in TASKS:
-        kinds = [by_kind(results, task, share) for share in shares]
-        for kind, name in NAMES.items():
+        kinds = [by_kind(results, task, share, names=names) for share in shares]
+        for kind, name in names.items():
             if sum(kind in found for found in kinds) < 2:
                 continue
             cells = [f"{100 * mean(found[kind]):.1f}" if kind in found else "" for found in kinds]
