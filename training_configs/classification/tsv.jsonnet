@@ -12,7 +12,7 @@
 //
 //   allennlp train training_configs/classification/tsv.jsonnet -s output/tsv --include-package elmo_components
 //
-// Measured: accuracy 0.73 on the development and 0.78 on the test texts of the fixtures, of which there
+// Measured: accuracy 0.76 on the development and 0.82 on the test texts of the fixtures, of which there
 // are 45 each, in 35 seconds on 1 core.
 local elmo = import '../elmo.libsonnet';
 

@@ -12,7 +12,8 @@
 //   allennlp train training_configs/language_model/distil_elmo.jsonnet -s output/distil --include-package elmo_components
 //
 // Measured: perplexity 5.50 on the development and 5.76 on the test sentences of the fixtures, against
-// 5.56 and 6.04 of bilm.jsonnet with the same sampled words (its header has other ones); in 3 minutes on 1 core of a busy machine.
+// 5.56 and 6.04 of bilm.jsonnet with the same sampled words (its header has other ones); in 3 minutes
+// on 1 core of a busy machine.
 local elmo = import '../elmo.libsonnet';
 
 (import 'bilm.jsonnet') {

@@ -9,11 +9,12 @@
 //
 //   allennlp train training_configs/language_model/distil_transformer.jsonnet -s output/distil --include-package elmo_components
 //
-// Measured: perplexity 6.06 on the development and 6.62 on the test sentences of the fixtures, which are
-// made from templates, against 5.56 and 6.04 of bilm.jsonnet with the same sampled words (its header
-// has other ones); in 16 minutes on 1 core of a busy machine. On real text it gains: architectures.english, after 0.48 million words of
-// Wikipedia and fiction, with teacher_weight 20, has 314 on held-out Wikipedia against 353, in 1.4 times
-// the time. english_distilled.libsonnet is how the included English model learned from MiniLM.
+// Measured: perplexity 6.06 on the development and 6.62 on the test sentences of the fixtures, which
+// are made from templates, against 5.56 and 6.04 of bilm.jsonnet with the same sampled words (its
+// header has other ones); in 16 minutes on 1 core of a busy machine. On real text it gains:
+// architectures.english, after 0.48 million words of Wikipedia and fiction, with teacher_weight 20, has
+// 314 on held-out Wikipedia against 353, in 1.4 times the time. english_distilled.libsonnet is how the
+// included English model learned from MiniLM.
 local elmo = import '../elmo.libsonnet';
 
 (import 'bilm.jsonnet') {
