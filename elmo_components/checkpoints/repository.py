@@ -157,7 +157,6 @@ def save_repository(
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} must be a folder or a new name; it is a file")
-    settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}
     config = folder / native.CONFIG_NAME
     if config.exists() and not _is_ours(config):
         raise FileExistsError(
@@ -170,6 +169,7 @@ def save_repository(
         raise CheckpointError(f"The biLM cannot be saved: {'; '.join(problems)}")
     folder.mkdir(parents=True, exist_ok=True)
     native.save(checkpoint, folder / native.MODEL_NAME, dtype=dtype)
+    settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}
     with atomic_write(config) as temporary:
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         temporary.write_text(text, encoding="utf-8")

@@ -17,6 +17,7 @@ from elmo_components.commands.engines import (
     Payload,
     add_engine_arguments,
     add_reading_arguments,
+    check_engine_arguments,
     run_with_engine,
 )
 from elmo_components.corpora.work import arrays_of, load_embed_work
@@ -140,8 +141,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"{len(arguments.input_file)} inputs need --engine local or --engine ray, which write "
             "a folder. Without an engine, give one input and one output file"
         )
-    if arguments.address or arguments.workers:
-        raise ValueError("--address and --workers are for --engine ray; found no --engine")
+    check_engine_arguments(arguments)
     destination = Path(arguments.output_file)
     try:
         summary = _embed(arguments, destination)

@@ -22,6 +22,7 @@ __all__ = [
     "Payload",
     "add_engine_arguments",
     "add_reading_arguments",
+    "check_engine_arguments",
     "run_with_engine",
 ]
 
@@ -84,6 +85,13 @@ def add_engine_arguments(parser: argparse.ArgumentParser, *, default: Optional[s
     )
 
 
+def check_engine_arguments(arguments: argparse.Namespace) -> None:
+    """Raises `ValueError` for arguments of Ray with another engine or none."""
+    if arguments.engine != RAY and (arguments.address or arguments.workers):
+        found = f"--engine {arguments.engine}" if arguments.engine else "no --engine"
+        raise ValueError(f"--address and --workers are for --engine {RAY}; found {found}")
+
+
 def run_with_engine(
     command: str,
     arguments: argparse.Namespace,
@@ -102,10 +110,7 @@ def run_with_engine(
     """
     if str(PIPE) in arguments.input_file:
         raise ValueError("--engine must read files; found - for standard input")
-    if arguments.engine != RAY and (arguments.address or arguments.workers):
-        raise ValueError(
-            f"--address and --workers are for --engine {RAY}; found --engine {arguments.engine}"
-        )
+    check_engine_arguments(arguments)
     on_ray = arguments.engine == RAY
     reading = Reading(arguments.input_format, arguments.field, arguments.tokenizer)
     threads = arguments.threads if on_ray else torch.get_num_threads()
