@@ -34,8 +34,10 @@ train: $(VENV)/installed  ## Train the default NER tagger, print its F1, and tag
 	echo 'Ms. Haag plays Elianti in New York .' | $(RUN) allennlp predict \
 		output/ner/model.tar.gz - --predictor elmo_tagger --include-package elmo_components
 
-# A file's tests stay in one process, since some share what they train.
-TESTS := --quiet --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A file's tests stay in one process, since some share what they train. A process that dies ends the
+# run, for its test would only be repeated.
+TESTS := --quiet --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 0
 
 .PHONY: test
 test: $(VENV)/installed  ## Run the tests on today's stack

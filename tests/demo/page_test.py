@@ -46,7 +46,15 @@ def address(fixtures: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(address: str) -> Any:
     gradio_client = pytest.importorskip("gradio_client")
-    return gradio_client.Client(address, verbose=False, analytics_enabled=False)
+    return gradio_client.Client(
+        address,
+        verbose=False,
+        analytics_enabled=False,
+        # A request takes three threads, and waits for ever for the last: Gradio's issue 13760.
+        max_workers=100,
+        # In seconds, for an answer of the server; 5 is too few on a busy machine.
+        httpx_kwargs={"timeout": 120},
+    )
 
 
 @pytest.fixture(scope="module")
