@@ -10,6 +10,7 @@ Everything else about the build is in setup.cfg and pyproject.toml.
 
 from collections.abc import Iterator
 from pathlib import Path
+from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
@@ -23,6 +24,10 @@ NOT_COPIED = (".py", ".pyc")
 NATIVE = Path("elmo_components/kernels/native/source")
 # ISO C++ does not fuse a product and a sum unless told so.
 COMPILE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
+
+# The library has no Python in it, so that one binary serves every version; but setuptools refuses
+# that where Python has no global lock.
+LIMITED = not get_config_var("Py_GIL_DISABLED")
 
 
 class BuildWithExamples(build_py):
@@ -56,12 +61,11 @@ library = Extension(
     language="c++",
     extra_compile_args=COMPILE,
     extra_link_args=["-pthread"],
-    # it has no Python in it, so that one binary serves every version
-    py_limited_api=True,
+    py_limited_api=LIMITED,
     optional=True,
 )
 setup(
     cmdclass={"build_py": BuildWithExamples},
     ext_modules=[library],
-    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+    options={"bdist_wheel": {"py_limited_api": "cp39"} if LIMITED else {}},
 )
