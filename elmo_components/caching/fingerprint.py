@@ -102,12 +102,12 @@ def _sampled_places(weight: torch.Tensor) -> torch.Tensor:
     if number <= SAMPLES:
         return torch.arange(number, device=weight.device)
     columns = number // weight.size(0)
-    # (samples,)
-    steps = torch.arange(SAMPLES, device=weight.device, dtype=torch.float64)
+    # (samples,), on the CPU, for Apple's GPUs have no float64
+    steps = torch.arange(SAMPLES, device="cpu", dtype=torch.float64)
     if weight.dim() == 1:
-        return (steps * (number / SAMPLES)).long()
+        return (steps * (number / SAMPLES)).long().to(weight.device)
     rows = (steps * (weight.size(0) / SAMPLES)).long()
-    return rows * columns + (steps * GOLDEN_RATIO % 1.0 * columns).long()
+    return (rows * columns + (steps * GOLDEN_RATIO % 1.0 * columns).long()).to(weight.device)
 
 
 def _is_autocast() -> bool:

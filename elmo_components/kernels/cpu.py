@@ -1,14 +1,16 @@
 """The backend for CPUs. It uses torch's operators and needs no compiler."""
 
+from collections.abc import Iterable
 from typing import Optional
 
 import torch
+from torch.autograd import forward_ad
 
 from elmo_components.kernels import cpu_training
 from elmo_components.kernels.call import LayerState, LstmCall
 from elmo_components.kernels.cpu_forward import run
 
-__all__ = ["autocast_to_bfloat16", "projected_lstm", "requires_grad", "unsupported"]
+__all__ = ["autocast_to_bfloat16", "projected_lstm", "requires_grad", "transformed", "unsupported"]
 
 
 def unsupported(call: LstmCall) -> Optional[str]:
@@ -25,6 +27,19 @@ def unsupported(call: LstmCall) -> Optional[str]:
         return "it has no gradient with respect to the dropout mask"
     if torch.jit.is_tracing():
         return "its in-place operations cannot be traced"
+    return transformed([*tensors, call.lengths, call.dropout])
+
+
+def transformed(tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
+    """Returns which of torch's transformations, that need torch's own operators, is in use."""
+    if forward_ad._current_level >= 0:
+        return "it has no derivatives in forward mode"
+    try:
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.data_ptr()
+    except RuntimeError:
+        return "a tensor has no memory of its own, as within torch.func.vmap"
     return None
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from elmo_components.kernels.call import LayerState, LstmCall
-from elmo_components.kernels.cpu_forward import block_rows, run
+from elmo_components.kernels.cpu_forward import SavedForBackward, block_rows, run
 from elmo_components.kernels.products import ROW_STEP, padded_bfloat16
 from elmo_components.kernels.steps import Steps
 
@@ -35,8 +35,13 @@ class _Layer(torch.autograd.Function):
     def forward(
         ctx: Any, call: LstmCall, bfloat16: bool, *tensors: Optional[torch.Tensor]
     ) -> tuple:
-        outputs, state, ctx.saved = run(call, bfloat16=bfloat16, save=True)
-        ctx.save_for_backward(call.dropout, *tensors[3:])
+        outputs, state, saved = run(call, bfloat16=bfloat16, save=True)
+        assert saved is not None
+        # the backward pass overwrites the gates; others would live on `ctx` as long as the outputs
+        ctx.gates = saved.gates
+        ctx.save_for_backward(
+            call.dropout, *{**saved._asdict(), "gates": None}.values(), *tensors[3:]
+        )
         # the call itself would keep its tensors in memory
         ctx.lengths, ctx.shape = call.lengths, call.inputs.shape
         ctx.cell_clip, ctx.projection_clip = call.cell_clip, call.projection_clip
@@ -60,8 +65,10 @@ class _Backward:
     """Backpropagation through time of one layer, block by block of steps from the last."""
 
     def __init__(self, ctx: Any) -> None:
-        dropout, *weights = ctx.saved_tensors
-        self._ctx, self._saved = ctx, ctx.saved
+        dropout, *parts = ctx.saved_tensors
+        number = len(SavedForBackward._fields)
+        saved, weights = SavedForBackward(*parts[:number]), parts[number:]
+        self._ctx, self._saved = ctx, saved._replace(gates=ctx.gates)
         self._steps = Steps.of(ctx.lengths, ctx.shape[2])
         self._dropout = None if dropout is None else self._steps.sort(dropout)
         self._needed = ctx.needs_input_grad[2:]

@@ -172,7 +172,7 @@ class CharCnn(nn.Module):
         """Returns the vectors of distinct words, (words, hidden_size), and each token's row."""
         characters = tokens.size(1)
         # an id out of range stays out of range, and the embedding refuses it
-        rows = tokens.clamp(-1, _LARGEST_ID).to(torch.int16).numpy()
+        rows = tokens.clamp(-1, _LARGEST_ID).to(torch.int16).contiguous().numpy()
         numbers: dict[bytes, int] = {}
         # a dict of the rows' bytes takes a third of the time of torch.unique
         places = [

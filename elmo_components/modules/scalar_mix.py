@@ -88,8 +88,10 @@ class ScalarMix(nn.Module):
         at_least_float32 = torch.promote_types(self.weights.dtype, torch.float32)
         weights = self.gamma * torch.softmax(self.weights, dim=0, dtype=at_least_float32)
         dtype = torch.promote_types(self.weights.dtype, layers.dtype)
-        # (batch, time, size)
-        return torch.einsum("l,lbts->bts", weights.to(dtype), layers.to(dtype))
+        # autocast would round the layers
+        with torch.autocast(layers.device.type, enabled=False):
+            # (batch, time, size)
+            return torch.einsum("l,lbts->bts", weights.to(dtype), layers.to(dtype))
 
 
 def _layer_norm(layers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

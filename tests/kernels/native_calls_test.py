@@ -1,5 +1,9 @@
 """Tests of which calls kernels/native/ computes, and of its errors."""
 
+import subprocess
+import sys
+import weakref
+from pathlib import Path
 from typing import Optional
 
 import pytest
@@ -46,8 +50,7 @@ def test_within_vmap_another_backend_computes(part: str) -> None:
         changes = {"inputs": given.inputs * scale, "weights": weights}
         changed = given._replace(**{part: changes[part]})
         reasons.append(native.unsupported(changed))
-        with use_backend("reference" if reasons[-1] else "native"):
-            return projected_lstm(changed)[0]
+        return projected_lstm(changed)[0]
 
     reasons: list[Optional[str]] = []
     found = torch.func.vmap(run)(scales)
@@ -55,6 +58,48 @@ def test_within_vmap_another_backend_computes(part: str) -> None:
     for scale, one in zip(scales, found):
         assert_close(one, run(scale))
     assert reasons[1:] == [None, None]
+
+
+@pytest.mark.skipif(not hasattr(torch, "func"), reason="torch has no functional transforms")
+def test_derivatives_of_functions_are_computed() -> None:
+    given = call([2, 3, 1])
+
+    def total(inputs: torch.Tensor) -> torch.Tensor:
+        return projected_lstm(given._replace(inputs=inputs))[0].pow(2).sum()
+
+    with use_backend("reference"):
+        expected = torch.func.grad(total)(given.inputs)
+    assert_close(torch.func.grad(total)(given.inputs), expected)
+    _, forward = torch.func.jvp(total, (given.inputs,), (torch.ones_like(given.inputs),))
+    assert_close(forward, expected.sum())
+
+
+@compiled
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_torchs_default_type_does_not_matter(tiny_folder: Path, dtype: str) -> None:
+    code = f"""
+import numpy, torch
+from elmo_components.elmo import Elmo
+elmo = Elmo.from_pretrained({str(tiny_folder)!r})
+sentences = [["The", "bank"], ["x" * 60] * 70]
+def results():
+    elmo.bilm.char_cnn.clear_cache()
+    vectors = elmo.embed(sentences)
+    ids = torch.ones(2, 5, 50, dtype=torch.int64)
+    elmo.bilm.requires_grad_()
+    elmo.zero_grad()
+    elmo.bilm(ids)[0].sum().backward()
+    gradients = [parameter.grad.numpy().copy() for parameter in elmo.bilm.parameters()]
+    elmo.bilm.requires_grad_(False)
+    return [*vectors, *gradients]
+expected = results()
+torch.set_default_dtype(torch.{dtype})
+for one, other in zip(results(), expected):
+    assert one.dtype == numpy.float32
+    numpy.testing.assert_array_equal(one, other)
+"""
+    # what is written beyond an array ends a process
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
 
 
 @compiled
@@ -88,6 +133,30 @@ def test_what_the_processor_lacks_is_computed_in_the_next_higher_precision(
 def test_sizes_that_do_not_fit_are_errors(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         native.projected_lstm(call([2, 1])._replace(**change))
+
+
+@pytest.mark.parametrize("backend", ["cpu", pytest.param("native", marks=compiled)])
+def test_what_is_saved_is_freed_by_the_backward_pass(backend: str) -> None:
+    given = call([5, 3, 1])
+    given = given._replace(inputs=given.inputs.requires_grad_())
+    saved: list[tuple[torch.Size, weakref.ref]] = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        copy = tensor.detach().clone()
+        saved.append((copy.shape, weakref.ref(copy)))
+        return copy
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with use_backend(backend), hooks:
+        outputs = projected_lstm(given)[0]
+    # (directions, rows, cell_size)
+    assert torch.Size((2, 9, 6)) in [shape for shape, _ in saved]
+    assert all(tensor() is not None for _, tensor in saved)
+    (gradient,) = torch.autograd.grad(outputs.sum(), given.inputs)
+    assert not any(tensor() is not None for _, tensor in saved)
+    with use_backend("reference"):
+        (expected,) = torch.autograd.grad(projected_lstm(given)[0].sum(), given.inputs)
+    assert_close(gradient, expected)
 
 
 @compiled

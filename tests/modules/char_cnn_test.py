@@ -57,6 +57,8 @@ def test_the_shape_before_the_characters_is_kept() -> None:
     assert char_cnn(ids).shape == (2, 5, 6)
     assert char_cnn(ids[:, :, None]).shape == (2, 5, 1, 6)
     assert char_cnn(ids[:0]).shape == (0, 5, 6)
+    turned = char_cnn(ids[0].t().contiguous().t())
+    assert torch.equal(turned, char_cnn(ids[0]))
 
 
 def test_the_masks_vector_is_zero_and_stays_so() -> None:

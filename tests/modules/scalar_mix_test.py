@@ -26,6 +26,13 @@ def test_layer_norm_is_over_all_unmasked_elements() -> None:
     torch.testing.assert_close(mix(LAYERS, MASK)[MASK], (masked - mean) / deviation)
 
 
+def test_autocast_does_not_round_the_layers() -> None:
+    mix = ScalarMix(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = mix(LAYERS.float(), MASK)
+    assert torch.equal(found, mix(LAYERS.float(), MASK))
+
+
 def test_weights_are_trained_unless_fixed() -> None:
     assert all(parameter.requires_grad for parameter in ScalarMix(3).parameters())
     fixed = ScalarMix(3, fixed_weights=[1.0, 2.0, 3.0])

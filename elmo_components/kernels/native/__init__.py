@@ -4,11 +4,9 @@ The compiled backend for CPUs: float32 and bfloat16 with and without gradients, 
 Within `torch.autocast("cpu", dtype=torch.bfloat16)` products are bfloat16, as those of `cpu`.
 """
 
-from collections.abc import Iterable
 from typing import Optional
 
 import torch
-from torch.autograd import forward_ad
 
 from elmo_components.kernels import cpu
 from elmo_components.kernels.call import PRECISIONS, LayerState, LstmCall, StackCall
@@ -49,8 +47,7 @@ def unsupported(call: LstmCall) -> Optional[str]:
     reason = cpu.unsupported(call)
     if reason is not None:
         return reason
-    weights = (part for weight in call.weights for part in weight)
-    return _reason([call.inputs, call.lengths, *call.state, call.dropout, *weights])
+    return _lacks_instructions()
 
 
 def stack_unsupported(call: StackCall) -> Optional[str]:
@@ -69,20 +66,12 @@ def stack_unsupported(call: StackCall) -> Optional[str]:
             return f"a tensor is {tensor.dtype} on the device {tensor.device}"
         if torch.is_grad_enabled() and tensor.requires_grad:
             return "gradients are computed layer by layer"
-    return _reason([call.lengths, *tensors])
+    return cpu.transformed([call.lengths, *tensors]) or _lacks_instructions()
 
 
-def _reason(tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
+def _lacks_instructions() -> Optional[str]:
     if cpu.autocast_to_bfloat16() and library.find().bfloat16 is None:
         return "this processor has no AVX-512 BF16, which autocast to bfloat16 needs"
-    if forward_ad._current_level >= 0:
-        return "it has no derivatives in forward mode"
-    try:
-        for tensor in tensors:
-            if tensor is not None:
-                tensor.data_ptr()
-    except RuntimeError:
-        return "a tensor has no memory of its own, as within torch.func.vmap"
     return None
 
 

@@ -156,7 +156,7 @@ class PackedEncoder:
 
     def _compute(self, words: Words) -> torch.Tensor:
         # (words, hidden_size)
-        outputs = torch.empty(words.words, self._hidden_size, device="cpu")
+        outputs = _floats(words.words, self._hidden_size)
         words.outputs = outputs.data_ptr()
         encoder = Encoder.from_buffer_copy(self._encoder)
         encoder.threads, encoder.openmp = torch.get_num_threads(), openmp()
@@ -188,14 +188,14 @@ class PackedEncoder:
         # contiguous copies must outlive the call
         carry, transform = carry.contiguous(), transform.contiguous()
         addresses = carry.data_ptr(), transform.data_ptr()
-        packed = torch.empty(pack(self._instructions, size, *addresses, None), device="cpu")
+        packed = _floats(pack(self._instructions, size, *addresses, None))
         pack(self._instructions, size, *addresses, packed.data_ptr())
         return self._address(packed)
 
     def _packed_projection(self, weight: torch.Tensor) -> int:
         pack, weight = self._functions.elmo_pack_projection, weight.contiguous()
         arguments = self._instructions, *weight.shape, weight.data_ptr()
-        packed = torch.empty(pack(*arguments, None), device="cpu")
+        packed = _floats(pack(*arguments, None))
         pack(*arguments, packed.data_ptr())
         return self._address(packed)
 
@@ -205,6 +205,11 @@ class PackedEncoder:
     def _address(self, tensor: torch.Tensor) -> int:
         self._memory.append(tensor)
         return tensor.data_ptr()
+
+
+def _floats(*shape: int) -> torch.Tensor:
+    """Returns memory for the library's numbers, whatever torch's default type and device."""
+    return torch.empty(*shape, dtype=torch.float32, device="cpu")
 
 
 def _check(weights: EncoderWeights) -> None:

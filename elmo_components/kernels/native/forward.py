@@ -233,7 +233,7 @@ def packed_by(
 ) -> torch.Tensor:
     """Returns each direction's weights as a function of the library packs them."""
     # (directions, size)
-    packed = torch.empty(len(weights), size, device="cpu")
+    packed = torch.empty(len(weights), size, dtype=torch.float32, device="cpu")
     for direction, weight in enumerate(weights):
         parts = [
             None if part is None else part.detach().contiguous()

@@ -46,9 +46,11 @@ class _Layer(torch.autograd.Function):
         call = call._replace(packed=None)
         saved = _saved(call)
         outputs, state = run_layer(call, saved)
-        ctx.save_for_backward(call.lengths, call.dropout, *tensors)
-        ctx.saved, ctx.clips = saved, _Clips(call.cell_clip, call.projection_clip)
-        ctx.precision = call.precision
+        _, _, cell, *weights = tensors
+        # not on `ctx`, where they would live as long as the outputs, out of checkpointing's sight
+        ctx.save_for_backward(call.lengths, call.dropout, cell, *saved, *weights)
+        ctx.shape, ctx.clips = call.inputs.shape, _Clips(call.cell_clip, call.projection_clip)
+        ctx.precision, ctx.has_gates = call.precision, saved.gates is not None
         return outputs, *state
 
     @staticmethod
@@ -85,16 +87,17 @@ def _backward(
     ctx: Any, grad_outputs: torch.Tensor, grad_hidden: torch.Tensor, grad_cell: torch.Tensor
 ) -> list[Optional[torch.Tensor]]:
     """Returns the gradients of the inputs, the initial state and each direction's weights."""
-    lengths, dropout, inputs, _, cell, *parts = ctx.saved_tensors
-    saved: Saved = ctx.saved
+    lengths, dropout, cell, *parts = ctx.saved_tensors
+    number = len(Saved._fields)
+    saved, parts = Saved(*parts[:number]), parts[number:]
     weights = [DirectionWeights(*parts[place : place + 4]) for place in range(0, len(parts), 4)]
     needs_inputs, _, _, *needs_weights = ctx.needs_input_grad[1:]
-    # a second backward pass, after retain_graph=True, recomputes the gates
     bfloat16 = ctx.precision == "bfloat16"
-    gates = saved.gates
+    gates = saved.gates if ctx.has_gates else None
     if gates is None:
         gates = _gates(weights, saved.inputs, bfloat16=bfloat16)
-    ctx.saved = saved._replace(gates=None)
+    # the library overwrites them: a second backward pass, after retain_graph=True, recomputes them
+    ctx.has_gates = False
     # (directions, rows or more, 4 * cell_size): the gradients of the gates, and 0
     rounded_gates = _rows_of_bfloat16(gates) if bfloat16 else None
     grad_outputs, cell = grad_outputs.contiguous(), cell.contiguous()
@@ -107,7 +110,7 @@ def _backward(
     grad_projected = gates.new_empty(*gates.shape[:2], grad_hidden.size(-1))
     activated = torch.empty_like(saved.cells)
     # (directions, batch, time, input_size)
-    grad_inputs = gates.new_empty(inputs.shape) if needs_inputs else None
+    grad_inputs = gates.new_empty(ctx.shape) if needs_inputs else None
     sizes, instructions = sizes_of(weights[0]), library.instructions_for(ctx.precision)
     functions = library.functions()
     size = functions.elmo_packed_backward_size(instructions, ctypes.byref(sizes))
@@ -129,7 +132,7 @@ def _backward(
         array.grad_hidden = address(grad_hidden, direction)
         array.grad_cell = address(grad_cell, direction)
         array.grad_inputs = address(grad_inputs, direction)
-    arguments = batch_of(ctx.clips, lengths, inputs.size(2), len(weights), instructions)
+    arguments = batch_of(ctx.clips, lengths, ctx.shape[2], len(weights), instructions)
     check_status(functions.elmo_backward(ctypes.byref(arguments), ctypes.byref(sizes), arrays))
     found: list[Optional[torch.Tensor]] = [None] * len(needs_weights)
     if any(needs_weights):
