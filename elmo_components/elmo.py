@@ -226,10 +226,12 @@ class Elmo(nn.Module):
 
         `CheckpointError` for values that cannot be stored and for parametrized modules;
         `FileExistsError` for a folder with the `config.json` of something else, such as a training;
-        `NotADirectoryError` for a file.
+        `NotADirectoryError` for a file; `TypeError` for a string in place of `languages`.
         """
         if not all(mix.is_initial for mix in self.scalar_mixes):
             logger.warning("The scalar mixes, which were trained, are not saved in %s", folder)
+        if isinstance(languages, str):
+            raise TypeError(f"languages must be a list of codes; found {languages!r}")
         author = Author(tuple(languages), license, description)
         checkpoint = Checkpoint(self.config, self.bilm.state_dict())
         save_repository(checkpoint, Path(folder), author=author, dtype=dtype)

@@ -1,6 +1,7 @@
 """Reads and writes checkpoints of biLMs in every known format, and identifies formats."""
 
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Optional, Union
@@ -12,13 +13,29 @@ from elmo_components.checkpoints.allennlp import archive as allennlp_archive
 from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, check_agreement
 from elmo_components.checkpoints.download import fetch, is_address
 from elmo_components.checkpoints.names import resolve
+from elmo_components.checkpoints.parameters import check_tensors
+from elmo_components.checkpoints.untrusted.archives import WEIGHTS_NAMES
 from elmo_components.config import ElmoConfig
 
-__all__ = ["Checkpoint", "CheckpointError", "identify", "load", "read_options", "save"]
+__all__ = [
+    "FOLDER_FORMATS",
+    "Checkpoint",
+    "CheckpointError",
+    "check_folder",
+    "identify",
+    "load",
+    "read_options",
+    "save",
+]
 
 # a training folder may have HDF5 files too, such as vectors
 FORMATS = (native, many_langs, allennlp_archive, bilm_tf)
-FOLDER_FORMATS = {"bilm_tf": bilm_tf.save, "many_langs": many_langs.save}
+# Those that are written as a folder.
+FOLDER_FORMATS = {"bilm_tf": bilm_tf, "many_langs": many_langs}
+# Weights that are read from a folder, beside those that end in .hdf5.
+WEIGHTS = {native.MODEL_NAME, *WEIGHTS_NAMES, *many_langs.PICKLES}
+# Vocabularies, with which a softmax is read.
+VOCABULARIES = ("*vocab*.txt", "*vocab*.txt.gz")
 
 
 def identify(path: Union[str, os.PathLike]) -> ModuleType:
@@ -71,6 +88,8 @@ def read_options(path: Union[str, os.PathLike]) -> ElmoConfig:
     `FileNotFoundError`, or `CheckpointError` for a failed download or a defect.
     """
     name = os.fspath(path)
+    if not is_address(name) and not os.path.exists(name):
+        raise FileNotFoundError(f"There is no file {name}")
     return bilm_tf.read_options(fetch(name) if is_address(name) else Path(path))
 
 
@@ -94,21 +113,46 @@ def save(
 
     # Raises
 
-    `CheckpointError` for a biLM that the format cannot store, and `ValueError` for an unknown dtype
-    or format.
+    `CheckpointError` for tensors that are not those of the sizes or not finite, for a biLM that the
+    format cannot store, and as `check_folder` does; `ValueError` for an unknown dtype or format.
     """
     path = Path(path)
     if folder_format not in FOLDER_FORMATS:
         names = ", ".join(FOLDER_FORMATS)
         raise ValueError(f"The folder_format must be one of {names}; found {folder_format!r}")
+    check_tensors(checkpoint)
     if path.suffix == native.SUFFIX:
         native.save(checkpoint, path, dtype=dtype)
     elif dtype == torch.float32:
-        FOLDER_FORMATS[folder_format](checkpoint, path)
+        check_folder(path, folder_format)
+        FOLDER_FORMATS[folder_format].save(checkpoint, path)
     else:
         raise ValueError(
             f"A folder must hold torch.float32; found {dtype}. A path that ends in "
             f"{native.SUFFIX} takes torch.float16 too"
+        )
+
+
+def check_folder(path: Path, folder_format: str) -> None:
+    """
+    Checks that a folder, which may be new, has no files of another model.
+
+    # Raises
+
+    `CheckpointError` for files that `load` may read instead of those that `save` writes.
+    """
+    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    others = sorted(
+        name
+        for name in names.difference(FOLDER_FORMATS[folder_format].FILES)
+        if name in WEIGHTS
+        or name.endswith(".hdf5")
+        or any(fnmatch(name, pattern) for pattern in VOCABULARIES)
+    )
+    if others:
+        raise CheckpointError(
+            f"{path} has other files, which may be read instead: {', '.join(others)}. Give a new "
+            "folder"
         )
 
 

@@ -52,7 +52,8 @@ def matches(path: Path) -> bool:
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
     """
     Reads a file, or the one in a folder, whose `config.json` must have the same sizes. All tensors
-    become float32. `config` has no effect: the file has its own sizes.
+    become float32, in memory of their own, so that the file can be replaced. `config` has no
+    effect: the file has its own sizes.
 
     # Raises
 
@@ -91,7 +92,8 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
             if problems:
                 raise CheckpointError(listed(problems))
             entries = [Entry((name,), name, part.get_shape()) for name, part in parts.items()]
-            tensors = to_ours(entries, ((name, file.get_tensor(name).float()) for name in parts))
+            read = ((name, file.get_tensor(name).to(torch.float32, copy=True)) for name in parts)
+            tensors = to_ours(entries, read)
         return Checkpoint(config, tensors, _read_vocabulary(metadata) if softmax else None)
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error

@@ -1,8 +1,12 @@
 """The names and shapes of a biLM's parameters, without building a module."""
 
+import torch
+
+from elmo_components.alphabet import listed
+from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
 from elmo_components.config import ElmoConfig
 
-__all__ = ["parameter_shapes"]
+__all__ = ["check_tensors", "parameter_shapes"]
 
 
 def parameter_shapes(config: ElmoConfig) -> dict[str, tuple[int, ...]]:
@@ -40,3 +44,23 @@ def parameter_shapes(config: ElmoConfig) -> dict[str, tuple[int, ...]]:
             if cell != hidden:
                 shapes[f"{name}.projection_weight"] = (hidden, cell)
     return shapes
+
+
+def check_tensors(checkpoint: Checkpoint) -> None:
+    """
+    Checks that a checkpoint can be saved.
+
+    # Raises
+
+    `CheckpointError` that lists every tensor that is missing, unknown, of another shape, or has
+    values that are not finite.
+    """
+    shapes = {name: tensor.shape for name, tensor in checkpoint.without_softmax().tensors.items()}
+    problems = mismatches(shapes, parameter_shapes(checkpoint.config))
+    problems += [
+        f"{name} has values that are not finite"
+        for name, tensor in checkpoint.tensors.items()
+        if not torch.isfinite(tensor).all()
+    ]
+    if problems:
+        raise CheckpointError(f"The biLM cannot be saved: {listed(problems)}")

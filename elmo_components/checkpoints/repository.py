@@ -14,9 +14,9 @@ import torch
 
 from elmo_components.checkpoints import native
 from elmo_components.checkpoints.atomic import atomic_write
-from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError, mismatches
+from elmo_components.checkpoints.checkpoint import Checkpoint, CheckpointError
 from elmo_components.checkpoints.model_card import Author, model_card
-from elmo_components.checkpoints.parameters import parameter_shapes
+from elmo_components.checkpoints.parameters import check_tensors
 from elmo_components.checkpoints.untrusted.json_text import read_object
 
 __all__ = ["CARD_NAME", "from_hub", "located", "save_repository"]
@@ -80,7 +80,8 @@ def from_hub(
     if not any((folder / file).is_file() for file in WEIGHTS):
         raise CheckpointError(
             f"The repository {name.repository} has no ELMo: it must have {', '.join(WEIGHTS[:-1])} "
-            f"or {WEIGHTS[-1]}. {OTHER_NAMES}"
+            f"or {WEIGHTS[-1]}. {OTHER_NAMES}. If a download was interrupted, repeat it with a "
+            "network"
         )
     return folder
 
@@ -151,9 +152,9 @@ def save_repository(
 
     # Raises
 
-    `CheckpointError` for tensors that are not those of the sizes in `checkpoint.config`,
-    `FileExistsError` for a folder with the `config.json` of something else, and the errors of
-    `native.save`.
+    `CheckpointError` for tensors that are not those of the sizes in `checkpoint.config` or not
+    finite, `FileExistsError` for a folder with the `config.json` of something else, and the errors
+    of `native.save`.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} must be a folder or a new name; it is a file")
@@ -163,10 +164,7 @@ def save_repository(
             f"{config} must have the model_type {MODEL_TYPE!r}; found that of something else, such "
             "as a training. Give a new folder"
         )
-    shapes = {name: tensor.shape for name, tensor in checkpoint.without_softmax().tensors.items()}
-    problems = mismatches(shapes, parameter_shapes(checkpoint.config))
-    if problems:
-        raise CheckpointError(f"The biLM cannot be saved: {'; '.join(problems)}")
+    check_tensors(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     native.save(checkpoint, folder / native.MODEL_NAME, dtype=dtype)
     settings = {"model_type": MODEL_TYPE, **checkpoint.config.to_options()}

@@ -9,18 +9,11 @@ import torch
 
 from elmo_components import checkpoints
 from elmo_components.alphabet import CODE_POINTS
+from elmo_components.checkpoints import bilm_tf
 from elmo_components.checkpoints.allennlp import archive as allennlp_archive
-from elmo_components.checkpoints.bilm_tf.format import OPTIONS_NAME, WEIGHTS_NAME
-from elmo_components.checkpoints.many_langs.format import (
-    EMBEDDER_NAME,
-    ENCODER_NAME,
-    MODEL_CONFIG_NAME,
-    NAMES,
-)
+from elmo_components.checkpoints.checkpoint import check_agreement
 from elmo_components.checkpoints.names import PUBLISHED, SHIPPED, resolve
-from elmo_components.checkpoints.native import MODEL_NAME, SUFFIX
-from elmo_components.checkpoints.untrusted.archives import WEIGHTS_NAMES
-from elmo_components.checkpoints.vocabulary_file import VOCABULARY_NAME
+from elmo_components.checkpoints.native import SUFFIX
 from elmo_components.config import CharCnnConfig
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "convert", "run"]
@@ -31,15 +24,8 @@ EXAMPLES = f"""examples:
   elmo convert output/bilm/model.tar.gz output/bilm{SUFFIX}
   elmo convert 179.zip elmo-of-many-langs --folder-format many_langs"""
 
-# The files in a folder of each format.
-FILES = {
-    "bilm_tf": (OPTIONS_NAME, WEIGHTS_NAME, VOCABULARY_NAME),
-    "many_langs": (*NAMES, MODEL_CONFIG_NAME),
-}
 # Suffixes of formats that can only be read. No folder is created with such a name.
 READ_ONLY = (".hdf5", ".h5", ".gz", ".zip", ".pkl", ".th")
-# Weights that are read from a folder, beside those that end in .hdf5.
-WEIGHTS = {MODEL_NAME, *WEIGHTS_NAMES, EMBEDDER_NAME, ENCODER_NAME}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"address; or one of {names}",
     )
     parser.add_argument(
-        "destination", help=f"a {SUFFIX} file; or a folder for {', '.join(FILES['bilm_tf'])}"
+        "destination",
+        help=f"a {SUFFIX} file; or a folder for {', '.join(bilm_tf.FILES)}",
     )
     parser.add_argument(
         "--folder-format",
-        choices=FILES,
+        choices=checkpoints.FOLDER_FORMATS,
         default="bilm_tf",
         help="the files of a folder: bilm-tf's or ELMoForManyLangs'",
     )
@@ -129,6 +116,8 @@ def convert(
         checkpoint = checkpoints.load(path, config, softmax=with_softmax)
     elif is_archive:
         checkpoint = allennlp_archive.load(path, config, softmax=with_softmax, part=part)
+        if config is not None:
+            check_agreement(checkpoint.config, config, path)
     else:
         raise ValueError(f"--part is for an AllenNLP archive; found {path}")
     lost = ""
@@ -162,15 +151,10 @@ def _check_destination(
         )
     if destination.exists() and destination.is_dir() == is_file:
         raise ValueError(f"{wanted} {destination}, which is a {'folder' if is_file else 'file'}")
-    if destination.is_dir():
-        names = {path.name for path in destination.iterdir()} - set(FILES[folder_format])
-        others = sorted(name for name in names if name in WEIGHTS or name.endswith(".hdf5"))
-        if others:
-            raise ValueError(
-                f"{destination} has other weights, which may be read instead: {', '.join(others)}. "
-                "Give a new folder"
-            )
-    files = [destination] if is_file else [destination / name for name in FILES[folder_format]]
+    if not is_file:
+        checkpoints.check_folder(destination, folder_format)
+    names = checkpoints.FOLDER_FORMATS[folder_format].FILES
+    files = [destination] if is_file else [destination / name for name in names]
     existing = ", ".join(str(path) for path in files if path.exists())
     if existing and not force:
         raise ValueError(f"There is already {existing}. Use --force to replace it")

@@ -105,6 +105,11 @@ def test_trained_mixes_are_named_as_not_saved(
     assert "scalar mixes, which were trained, are not saved" in caplog.text
 
 
+def test_languages_are_a_list(tiny: Elmo, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="languages must be a list of codes; found 'en'"):
+        tiny.save_pretrained(tmp_path / "saved", languages="en")
+
+
 def test_a_file_in_the_folder_s_place_is_an_error(tiny: Elmo, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="must be a folder"):
@@ -179,7 +184,7 @@ def test_published_files_and_allennlp_archives_load_from_a_repository(
         ({"notes.md": ""}, "has no ELMo: it must have config.json or options.json"),
         ({"config.json": '{"model_type": "bert"}', "model.safetensors": ""}, "another kind"),
         ({"config.json": "{"}, "must be JSON"),
-        ({"config.json": '{"model_type": "elmo"}'}, "has no ELMo: it must have model.safetensors"),
+        ({"config.json": '{"model_type": "elmo"}'}, "interrupted, repeat it with a network"),
     ],
 )
 def test_a_repository_without_an_elmo_is_an_error(

@@ -78,6 +78,19 @@ def test_the_command_takes_each_of_its_options(
         run(command, folder, tmp_path / "part")
     run(command, folder, tmp_path / "part", "--part", ALLENNLP)
     assert load(tmp_path / "part").config == load(tiny_folder).config
+    options = json.loads((tmp_path / "elsewhere.json").read_text())
+    options["lstm"]["cell_clip"] = 0.125
+    (tmp_path / "other.json").write_text(json.dumps(options))
+    with pytest.raises(ValueError, match=r"lstm\.cell_clip is 0\.75 there, and 0\.125 is wanted"):
+        run(
+            command,
+            folder,
+            tmp_path / "no",
+            "--part",
+            ALLENNLP,
+            "--options",
+            tmp_path / "other.json",
+        )
     with pytest.raises(ValueError, match=r"--part is for an AllenNLP archive; found"):
         run(command, tiny_folder, tmp_path / "none", "--part", ALLENNLP)
 
@@ -143,7 +156,7 @@ def test_nothing_is_replaced_without_force(tmp_path: Path, tiny_folder: Path) ->
 def test_a_folder_with_other_weights_is_refused(tmp_path: Path, tiny_folder: Path) -> None:
     Elmo.from_pretrained(tiny_folder).save_pretrained(tmp_path / "mine")
     before = contents_of(tmp_path / "mine")
-    message = r"has other weights, which may be read instead: model\.safetensors\. Give a new"
+    message = r"has other files, which may be read instead: model\.safetensors\. Give a new"
     with pytest.raises(ValueError, match=message):
         convert(tiny_folder, tmp_path / "mine", force=True)
     assert contents_of(tmp_path / "mine") == before
@@ -182,6 +195,8 @@ def test_sources_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             convert(source, tmp_path / OURS)
+    with pytest.raises(FileNotFoundError, match=r"There is no file nowhere\.json"):
+        convert("small", tmp_path / OURS, options="nowhere.json")
     with pytest.raises(ValueError, match=r"options\.json"):
         convert("small", tmp_path / OURS, options=str(tmp_path / "options.json"))
     assert not (tmp_path / OURS).exists()

@@ -23,6 +23,7 @@ from elmo_components.checkpoints.checkpoint import (
     CheckpointError,
     mismatches,
 )
+from elmo_components.checkpoints.disk import is_disk_full
 from elmo_components.checkpoints.name_map import Entry, check_shapes, to_ours
 from elmo_components.checkpoints.untrusted.archives import (
     CONFIG_NAME,
@@ -200,16 +201,15 @@ def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> It
     # no address is fetched, as an untrusted archive may name any
     found: list[Any] = sorted(folder.glob("fta/*options_file"))
     for section in _sections(settings):
-        architecture, path = section.get("architecture"), section.get("options_file")
+        architecture, path = section.get("architecture"), _local(section.get("options_file"))
         if isinstance(architecture, Mapping):
             found.append(architecture)
-        if isinstance(path, str) and os.path.isfile(path):
-            found.append(Path(path))
+        if path is not None and os.path.isfile(path):
+            found.append(path)
         # a model that was fine-tuned from an archive states its path alone
-        archive = section.get("archive_file")
-        if isinstance(archive, str) and depth < MAX_ARCHIVES and matches(Path(archive)):
-            with unpacked(Path(archive)) as inner:
-                yield from _options_of(inner, read_object(inner / CONFIG_NAME), depth + 1)
+        archive = _local(section.get("archive_file"))
+        if archive is not None and depth < MAX_ARCHIVES:
+            yield from _options_of_archive(archive, depth + 1)
     for options in found:
         is_path = isinstance(options, Path)
         try:
@@ -217,6 +217,25 @@ def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> It
         except (OSError, ValueError) as error:
             place = options if is_path else CONFIG_NAME
             logger.warning("%s does not have the options of a biLM: %s", place, error)
+
+
+def _local(path: Any) -> Optional[Path]:
+    """Returns a path, unless it is of another machine, which Windows would connect to."""
+    is_local = isinstance(path, str) and not path.replace("\\", "/").startswith("//")
+    return Path(path) if is_local else None
+
+
+def _options_of_archive(path: Path, depth: int) -> list[ElmoConfig]:
+    try:
+        if not matches(path):
+            return []
+        with unpacked(path) as folder:
+            return list(_options_of(folder, read_object(folder / CONFIG_NAME), depth))
+    except (OSError, ValueError) as error:
+        if is_disk_full(error):
+            raise
+        logger.warning("The archive that it was fine-tuned from cannot be read: %s", error)
+        return []
 
 
 def _sections(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -34,6 +34,7 @@ from elmo_components.checkpoints.vocabulary_file import (
 from elmo_components.config import ElmoConfig
 
 __all__ = [
+    "FILES",
     "OPTIONS_NAME",
     "WEIGHTS_NAME",
     "load",
@@ -45,6 +46,8 @@ __all__ = [
 
 OPTIONS_NAME = "options.json"
 WEIGHTS_NAME = "weights.hdf5"
+# What `save` writes.
+FILES = (OPTIONS_NAME, WEIGHTS_NAME, VOCABULARY_NAME)
 # simple_elmo's name
 NLPL_WEIGHTS_NAME = "model.hdf5"
 # the suffixes of the members of a zip that are read

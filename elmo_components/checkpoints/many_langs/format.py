@@ -36,17 +36,20 @@ from elmo_components.checkpoints.untrusted.pickles import TensorFile
 from elmo_components.checkpoints.untrusted.zips import names_in, unpacked_members
 from elmo_components.config import ElmoConfig
 
-__all__ = ["MODEL_CONFIG_NAME", "NAMES", "load", "matches", "save"]
+__all__ = ["FILES", "NAMES", "PICKLES", "load", "matches", "save"]
 
 EMBEDDER_NAME = "token_embedder.pkl"
 ENCODER_NAME = "encoder.pkl"
-NAMES = (CONFIG_NAME, CHARACTERS_NAME, WORDS_NAME, EMBEDDER_NAME, ENCODER_NAME)
+PICKLES = (EMBEDDER_NAME, ENCODER_NAME)
+NAMES = (CONFIG_NAME, CHARACTERS_NAME, WORDS_NAME, *PICKLES)
+# What `save` writes.
+FILES = (*NAMES, MODEL_CONFIG_NAME)
 FLOAT32_EPSILON = 2.0**-23
 
 
 def matches(path: Path) -> bool:
     """Whether `path` is a folder or a zip with the pickles of such a model."""
-    return not names_in(path).isdisjoint((EMBEDDER_NAME, ENCODER_NAME))
+    return not names_in(path).isdisjoint(PICKLES)
 
 
 def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = False) -> Checkpoint:
@@ -66,7 +69,9 @@ def load(path: Path, config: Optional[ElmoConfig] = None, *, softmax: bool = Fal
         tensors.update(_read(folder / ENCODER_NAME, lstm_entries(config)))
     if not characters:
         # (num_characters, 0)
-        tensors[CHARACTER_EMBEDDING] = torch.zeros(config.char_cnn.num_characters, 0, device="cpu")
+        tensors[CHARACTER_EMBEDDING] = torch.zeros(
+            config.char_cnn.num_characters, 0, dtype=torch.float32, device="cpu"
+        )
     return Checkpoint(config, tensors)
 
 

@@ -1,6 +1,7 @@
 """Unpacks untrusted AllenNLP archives into a temporary folder: known files, of bounded size."""
 
 import gzip
+import io
 import re
 import shutil
 import tarfile
@@ -27,7 +28,8 @@ WANTED = re.compile(r"config\.json|weights\.th|best\.th|vocabulary/[^/]+\.txt|ft
 # at least MIN_LIMIT bytes.
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 26
-BLOCK = 1 << 16
+# tarfile reads through a buffer of Python's size.
+BLOCK = max(1 << 16, io.DEFAULT_BUFFER_SIZE)
 
 _TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError, ValueError)
 
@@ -101,7 +103,8 @@ def _unpack(path: Path, folder: Path) -> None:
 
 def _checked_name(member: tarfile.TarInfo) -> str:
     path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
+    # a backslash parts folders on Windows
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name:
         raise CheckpointError(f"its member {shown(member.name)} would lie outside of it")
     if not (member.isfile() or member.isdir()) or member.issparse():
         raise CheckpointError(f"its member {shown(member.name)} must be a file or a folder")

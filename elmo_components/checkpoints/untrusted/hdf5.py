@@ -1,8 +1,8 @@
 """
 Reads expected arrays from an untrusted HDF5 file.
 
-It refuses what weights do not need: links, arrays stored in other files, and arrays whose declared
-size is much larger than the file.
+It refuses what weights do not need: links, arrays stored in other files, filters, and arrays whose
+declared size is much larger than the file.
 """
 
 from collections.abc import Iterable, Iterator
@@ -87,6 +87,9 @@ class Arrays:
         if layout.get_layout() not in stored or layout.get_external_count():
             problems.append(f"{name} must be stored in this file")
             return ()
+        # a filter may give any number of bytes, whatever the chunk's size
+        if layout.get_nfilters():
+            problems.append(f"{name} must not be compressed; `h5repack -f NONE` writes it so")
         if kind.get_class() != h5t.FLOAT or kind.get_size() not in (2, 4, 8):
             problems.append(f"{name} must hold floating-point numbers")
         shape = (0,) if dataset.shape is None else tuple(dataset.shape)
@@ -106,8 +109,9 @@ def open_hdf5(path: Path, expected: Iterable[str]) -> Iterator[Arrays]:
 
     # Raises
 
-    `CheckpointError` for a broken file, also while it is read, and for links, arrays stored
-    elsewhere, types other than floating-point numbers, and sizes above the limit.
+    `CheckpointError` for a broken file, also while it is read, and for links, arrays that are
+    compressed or stored elsewhere, types other than floating-point numbers, and sizes above the
+    limit.
     """
     import h5py
 

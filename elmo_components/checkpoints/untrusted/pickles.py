@@ -159,6 +159,6 @@ def _numbers(data: bytes, storage: Storage) -> torch.Tensor:
     if len(data) != storage.num_bytes:
         raise ValueError(f"The storage {shown(storage.key)} ends too early")
     if not data:
-        return torch.empty(0, device="cpu")
+        return torch.empty(0, dtype=torch.float32, device="cpu")
     # (size,)
     return torch.frombuffer(bytearray(data), dtype=storage.dtype).float()

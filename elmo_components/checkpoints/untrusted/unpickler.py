@@ -170,7 +170,7 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
         or len(shape) != len(strides)
         or not _are_sizes((offset, *shape, *strides))
         or len(shape) > MAX_AXES
-        or prod(size or 1 for size in shape) > MAX_NUMBERS
+        or max((offset, prod(size or 1 for size in shape), *strides)) > MAX_NUMBERS
     ):
         raise ValueError("A tensor must have a storage, an offset, a shape and strides")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))

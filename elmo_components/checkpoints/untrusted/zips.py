@@ -19,6 +19,9 @@ __all__ = ["is_zip", "names_in", "open_zip", "unpacked_members"]
 MAX_RATIO = 10
 MIN_LIMIT = 1 << 24
 
+# The compressions that are read.
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 # what zipfile raises for broken and encrypted files and for other compressions
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -112,6 +115,8 @@ def _wanted(
     names = sorted({member.filename for member in members})
     if len(names) != len(members):
         raise CheckpointError(f"it must have each of {', '.join(names)} once")
+    if any(member.compress_type not in COMPRESSIONS for member in members):
+        raise CheckpointError("its members must be stored or deflated")
     limit, total = MIN_LIMIT + MAX_RATIO * size, sum(member.file_size for member in members)
     if total > limit:
         raise CheckpointError(

@@ -4,6 +4,7 @@ import copy
 import gzip
 import json
 import logging
+import os
 import shutil
 import tarfile
 import time
@@ -180,6 +181,38 @@ def test_a_model_fine_tuned_from_an_archive_is_read(
     assert all(torch.equal(found.tensors[name], state[name]) for name in found.tensors)
 
 
+@pytest.mark.parametrize("first", ["half.tar.gz", "a" * 300, "folder"])
+def test_a_first_archive_that_cannot_be_read_is_a_warning(
+    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture, first: str
+) -> None:
+    embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
+    folder, _ = archived(tmp_path / "tuned", tagger({"elmo": embedder}))
+    (tmp_path / "half.tar.gz").write_bytes(gzip.compress(bytes(2000))[:-9])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text("{")
+    (tmp_path / "folder" / "weights.th").touch()
+    settings = {"model": {"type": "from_archive", "archive_file": str(tmp_path / first)}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert load(folder).config.lstm.cell_clip == 3.0
+    assert "The archive that it was fine-tuned from cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["//host/share/a", "\\\\host\\share\\a"])
+def test_no_other_machine_is_asked(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
+    folder, _ = archived(tmp_path, tagger({"elmo": embedder}))
+    settings = {"model": {"archive_file": path, "options_file": path}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    asked = []
+    is_file = os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda name: asked.append(str(name)) or is_file(name))
+    monkeypatch.setattr(allennlp_archive, "matches", lambda name: asked.append(str(name)))
+    allennlp_archive.load(folder)
+    assert path not in asked and str(Path(path)) not in asked
+
+
 def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> None:
     embedders = {
         "elmo": stock(tmp_path, tiny_folder),
@@ -230,6 +263,7 @@ CONFIG = member("config.json", b"{}")
     ("contents", "message"),
     [
         (tar(member("vocabulary/../../o.txt", b"t")), "would lie outside of it"),
+        (tar(member("fta/..\\..\\o.txt", b"t")), "would lie outside of it"),
         (
             tar(CONFIG, member("weights.th", type=tarfile.LNKTYPE, linkname="config.json")),
             "must be a file or a folder",

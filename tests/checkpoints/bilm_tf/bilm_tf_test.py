@@ -257,6 +257,28 @@ def test_a_model_without_vocabulary_does_not_keep_the_one_before(folder: Path) -
     assert_same(load(folder, softmax=True), replace(checkpoint, vocabulary=None))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["model.hdf5", "model.safetensors", "softmax_weights.hdf5", "vocab.txt.gz", "vocab-2.txt"],
+)
+def test_a_folder_with_files_of_another_model_is_refused(folder: Path, name: str) -> None:
+    checkpoint = with_softmax(folder)
+    (folder / name).touch()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(CheckpointError, match=f"other files, which may be read instead: {name}"):
+        save(checkpoint, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_compressed_numbers_are_refused(folder: Path) -> None:
+    with h5py.File(folder / "weights.hdf5", "a") as file:
+        numbers = file["char_embed"][...]
+        del file["char_embed"]
+        file.create_dataset("char_embed", data=numbers, chunks=numbers.shape, compression="gzip")
+    with pytest.raises(CheckpointError, match="char_embed must not be compressed"):
+        load(folder)
+
+
 def test_a_vocabulary_that_lines_cannot_hold_leaves_what_was_there(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     checkpoint = with_softmax(folder, 3)

@@ -225,6 +225,20 @@ def test_a_tensor_larger_than_its_storage_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_stride_that_torch_cannot_count_is_refused(tmp_path: Path, newer: bool) -> None:
+    state = {"a": torch.empty_strided((1, 2), (1 << 61, 1)).fill_(0)}
+    path = saved(state, tmp_path / "x.pkl", newer=newer)
+    assert read(path)["a"].shape == (1, 2)
+    numbers = [number.to_bytes(8, "little") for number in (1 << 61, (1 << 63) - 1)]
+    if newer:
+        rezipped(path, "data.pkl", lambda data: data.replace(*numbers))
+    else:
+        path.write_bytes(path.read_bytes().replace(*numbers))
+    with pytest.raises(ValueError, match="a shape and strides"):
+        read(path)
+
+
 def test_compressed_storages_are_refused(tmp_path: Path) -> None:
     path = saved(tensors(), tmp_path / "x.pkl", newer=True)
     rezipped(path, "data.pkl", bytes, zipfile.ZIP_DEFLATED)

@@ -92,6 +92,18 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         load(path)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compressions_are_refused(
+    tiny_folder: Path, tmp_path: Path, compression: int
+) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, contents in contents_of(tiny_folder).items():
+            archive.writestr(name, contents)
+    with pytest.raises(CheckpointError, match="its members must be stored or deflated"):
+        load(path)
+
+
 def test_a_member_that_comes_twice_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", contents_of(tiny_folder))
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
