@@ -244,6 +244,21 @@ def test_words_are_spelt_as_the_architecture_has_them(path: Path) -> None:
     assert indexer["alphabet"] == "äöü"
 
 
+@pytest.mark.parametrize("name", ["chinese.libsonnet", "letters.jsonnet"])
+def test_a_corpus_is_spelt_as_the_architecture_has_it(name: str) -> None:
+    snippet = f"""
+        (import '{ROOT}/training_configs/language_model/{name}') {{
+          data:: {{ train: '', development: '', test: '', vocabulary: '' }},
+          alphabet:: '年在',
+        }}
+    """
+    config = json.loads(_jsonnet.evaluate_snippet("snippet", snippet))
+    assert config["model"]["architecture"]["char_cnn"]["alphabet"] == "年在"
+    for reader in ("dataset_reader", "validation_dataset_reader"):
+        (indexer,) = config[reader]["token_indexers"].values()
+        assert indexer["alphabet"] == "年在"
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_header_gives_data_command_and_result(path: Path) -> None:
     header = "".join(line for line in path.open() if line.startswith("//"))

@@ -1,7 +1,8 @@
 // The pre-training of a Chinese biLM on a CPU, a character a token, with a learned alphabet.
 //
-// Data: `data` must be given. Train, of text whose characters are parted by spaces, dealt to 32 shards;
-// and the vocabulary, of the 8,000 most frequent characters:
+// Data: `data` must be given, of text whose characters are parted by spaces: as `sed 's/./& /g'` parts
+// those of dev.txt and test.txt. The text to train on is dealt to 32 shards; the vocabulary has the
+// 8,000 most frequent characters:
 //
 //   elmo vocabulary TEXT... --tokenizer character --size 8000 --alphabet 6000 \
 //     --output output/words/vocabulary --tokenized output/words/text --shards 32
@@ -30,7 +31,9 @@ local elmo = import '../elmo.libsonnet';
   steps_per_epoch:: 240,
   warmup_steps:: 200,
 
-  dataset_reader+: { shards_per_epoch: 1, max_tokens: 200 },
+  local reader = { token_indexers: elmo.indexers($.architecture) },
+  dataset_reader+: reader { shards_per_epoch: 1, max_tokens: 200 },
+  validation_dataset_reader+: reader,
   model+: {
     softmax: { type: 'sampled', num_samples: 2048, sparse: true },
     // less than one pass: there is nothing to overfit

@@ -21,6 +21,7 @@ from elmo_components.registered.models.softmax import NextWordSoftmax
 from elmo_components.registered.models.teachers import Teacher
 from elmo_components.registered.models.word_teacher import WordTeacher
 from elmo_components.registered.token_embedders.architectures import read_architecture
+from elmo_components.registered.token_embedders.spelling import check_spelling
 from elmo_components.registered.training.perplexity import BidirectionalPerplexity
 
 __all__ = ["ElmoLanguageModel"]
@@ -120,6 +121,7 @@ class ElmoLanguageModel(Model):
         self.target_namespace = target_namespace
         # the states after the last batch of streams, for evaluation and training (`self.training`)
         self._states: dict[bool, LstmState] = {}
+        self._is_spelling_known = False
         self._precision = precision
         self._teacher = teacher
         self._word_teacher = word_teacher
@@ -169,6 +171,11 @@ class ElmoLanguageModel(Model):
             "loss", the mean of -log p over both directions' targets, in nats, plus in training the
             weighted means of the teachers' losses; "token_losses", (batch, time, 2), -log p of each
             target. Of several shares, the mean of the losses is the batch's loss.
+
+        # Raises
+
+        `ConfigurationError` for streams out of order, and characters that the reader's indexer
+        spells otherwise than the architecture, see `check_spelling`.
         """
         if stream is not None and stream.tolist() != list(range(len(stream))):
             raise ConfigurationError(
@@ -177,6 +184,9 @@ class ElmoLanguageModel(Model):
             )
         # (2, batch, time, characters), (2, batch, time)
         character_ids = torch.stack([_only(inputs), _only(backward_inputs)])
+        if not self._is_spelling_known:
+            config = self.language_model.bilm.config.char_cnn
+            self._is_spelling_known = check_spelling(character_ids, config)
         words = torch.stack([_only(targets), _only(backward_targets)])
         # (batch, time)
         mask = (character_ids[0] > 0).any(dim=-1)

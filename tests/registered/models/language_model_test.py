@@ -397,3 +397,17 @@ def test_a_vocabulary_without_the_unknown_word_is_an_error(vocabulary_folder: Pa
     vocab = Vocabulary.from_files(str(vocabulary_folder))
     with pytest.raises(ConfigurationError, match=r"@@UNKNOWN@@.*oov_token"):
         make(vocab)
+
+
+def test_a_reader_without_the_architectures_alphabet_is_an_error(
+    corpus: str, vocab: Vocabulary
+) -> None:
+    characters = {**ARCHITECTURE["char_cnn"], "n_characters": 264, "alphabet": "ïc"}
+    model = make(vocab, architecture={**ARCHITECTURE, "char_cnn": characters})
+    indexer = {"type": "elmo_character_ids", "alphabet": "ïc"}
+    for batch in loader(corpus, vocab, 4, token_indexers={"elmo": indexer}):
+        assert model(**batch)["loss"] > 0
+    model = make(vocab, architecture={**ARCHITECTURE, "char_cnn": characters})
+    with pytest.raises(ConfigurationError, match="does not spell words as the architecture does"):
+        for batch in loader(corpus, vocab, 4):
+            model(**batch)
