@@ -10,7 +10,7 @@ from elmo_components.demo.page import HOST, build_page, check_port, import_gradi
 from elmo_components.demo.tagging import TextTagger, load_tagger
 from elmo_components.elmo import Elmo
 from elmo_components.inspection.mixes import Mix
-from elmo_components.inspection.report import inspect
+from elmo_components.inspection.report import Inspection, inspect
 from elmo_components.pretraining.tokenization import SpacyRules
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "add_arguments", "run"]
@@ -37,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--model",
-        default=ENGLISH,
-        help="the biLM of the other tabs, as Elmo.from_pretrained takes it; default: "
-        f"{ENGLISH!r}, the English model in this package",
+        help="the biLM of the other tabs, as Elmo.from_pretrained takes it; default: the "
+        f"archive's, or without one {ENGLISH!r}, the English model in this package",
     )
     add("--port", type=int, default=PORT, help=f"the port of the page; default: {PORT}")
     add(
@@ -55,16 +54,25 @@ def run(arguments: argparse.Namespace) -> None:
     import_gradio()
     check_port(arguments.port)
     split = SpacyRules(arguments.language).words
-    elmo = Elmo.from_pretrained(arguments.model)
-    inspection = inspect(arguments.model)
     tagger: Optional[TextTagger] = None
     mixes: Sequence[Mix] = ()
+    trained: Optional[Inspection] = None
+    # before the archive, which takes longer
+    elmo = None if arguments.model is None else Elmo.from_pretrained(arguments.model)
     if arguments.archive is not None:
         archive = Path(arguments.archive)
         if archive.exists():
             print(f"Loading {archive} ...", flush=True)
         tagger = load_tagger(archive, language=arguments.language)
-        mixes = inspect(archive).mixes
+        trained = inspect(archive)
+    if elmo is not None:
+        inspection = inspect(arguments.model)
+    elif trained is not None and trained.config is not None:
+        elmo, inspection = Elmo.from_pretrained(arguments.archive), trained
+    else:
+        elmo, inspection = Elmo.from_pretrained(ENGLISH), inspect(ENGLISH)
+    if trained is not None and trained.config == inspection.config:
+        mixes = trained.mixes
     page = build_page(elmo, inspection, tagger=tagger, mixes=mixes, split=split)
     serve(page, port=arguments.port)
     print(f"Open http://{HOST}:{arguments.port} in a browser. Stop with Ctrl+C.", flush=True)

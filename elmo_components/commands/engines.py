@@ -80,16 +80,17 @@ def add_engine_arguments(parser: argparse.ArgumentParser, *, default: Optional[s
         "this machine",
     )
     add("--workers", type=int, help="the most workers of Ray; default: as many as have CPUs")
-    add(
-        "--threads", type=int, default=1, help="the CPUs and threads of a worker of Ray; default: 1"
-    )
+    add("--threads", type=int, help="the CPUs and threads of a worker of Ray; default: 1")
 
 
 def check_engine_arguments(arguments: argparse.Namespace) -> None:
     """Raises `ValueError` for arguments of Ray with another engine or none."""
-    if arguments.engine != RAY and (arguments.address or arguments.workers):
+    given = (arguments.address, arguments.workers, arguments.threads)
+    if arguments.engine != RAY and any(value is not None for value in given):
         found = f"--engine {arguments.engine}" if arguments.engine else "no --engine"
-        raise ValueError(f"--address and --workers are for --engine {RAY}; found {found}")
+        raise ValueError(
+            f"--address, --workers and --threads are for --engine {RAY}; found {found}"
+        )
 
 
 def run_with_engine(
@@ -113,6 +114,8 @@ def run_with_engine(
     check_engine_arguments(arguments)
     on_ray = arguments.engine == RAY
     reading = Reading(arguments.input_format, arguments.field, arguments.tokenizer)
+    if arguments.threads is None:
+        arguments.threads = 1
     threads = arguments.threads if on_ray else torch.get_num_threads()
     summary = run_corpus(
         arguments.input_file,

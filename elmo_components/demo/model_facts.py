@@ -112,8 +112,8 @@ def _split(sentence: str) -> list[str]:
 def _origin(mix: Optional[Mix]) -> str:
     if mix is None:
         return (
-            "The bars show equal weights: no mix was learned. Start the page with the archive of "
-            "a trained model to see its weights."
+            "The bars show equal weights: no mix of this model was learned. Start the page with "
+            "the archive of a model that was trained with it to see the weights."
         )
     return (
         f"The bars show the weights that the archive's model learned (gamma {mix.gamma:.2f}, "

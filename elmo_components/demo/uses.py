@@ -88,7 +88,7 @@ def compare_uses(
     if len(found) < 2:
         times = "once" if found else "nowhere"
         raise ValueError(
-            f"The word {word!r} must occur at least twice in different sentences; found {times}. "
+            f"The word {word!r} must occur at least twice; found {times}. "
             "Other forms of the word are other words"
         )
     if len(found) > MAX_USES:

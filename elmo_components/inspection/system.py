@@ -17,7 +17,7 @@ __all__ = ["processor_name", "system_report"]
 # What extras install, and the AllenNLP that the components need.
 OPTIONAL = (
     *("allennlp", "allennlp-models", "spacy", "h5py", "pyarrow", "matplotlib"),
-    *("scikit-learn", "sacrebleu", "cached-path", "ray"),
+    *("adjustText", "scikit-learn", "sacrebleu", "cached-path", "huggingface-hub", "gradio", "ray"),
 )
 
 

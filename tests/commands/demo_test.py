@@ -44,6 +44,18 @@ def test_an_archive_adds_the_function_that_tags(
     run(demo, archive, "--model", tiny_folder, "--port", PORT)
     names = {function.api_name for function in served[0]["page"].fns.values()}
     assert {"tag", "uses"} <= names
+    run(demo, archive, "--port", PORT)
+    pages = [
+        " ".join(str(getattr(block, "value", "")) for block in call["page"].blocks.values())
+        for call in served
+    ]
+    # of the archive's own biLM, whose mix belongs to no other
+    assert "no mix of this model" not in pages[1]
+    assert str(archive) in pages[1]
+    run(demo, archive, "--model", "english", "--port", PORT)
+    assert "no mix of this model" in " ".join(
+        str(getattr(block, "value", "")) for block in served[2]["page"].blocks.values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -303,5 +303,7 @@ def test_a_missing_ray_is_one_line_that_names_the_extra(
 def test_what_is_for_ray_needs_ray(tiny_folder: Path, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="are for --engine ray; found --engine local"):
         command(tiny_folder, corpus, tmp_path / "out", "--workers", 2)
+    with pytest.raises(ValueError, match="--threads are for --engine ray; found --engine local"):
+        command(tiny_folder, corpus, tmp_path / "out", "--threads", 2)
     with pytest.raises(ValueError, match="are for --engine ray; found no --engine"):
         run(embed, corpus / "a.txt", tmp_path / "a.npz", "--all", "--workers", 2)

@@ -1,7 +1,8 @@
 """A class for Ray Data that adds ELMo's vectors to a data set's rows."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
 import numpy
@@ -146,11 +147,8 @@ class ElmoBatchEmbedder:
         sizes = {"num_layers": config.num_layers, "size": config.output_size}
         vectors = [choice.choose(one) for one in self._embedded(table)]
         if self._tensors:
-            shape = choice.shape(0, **sizes)
             # (rows, size) or (rows, num_layers, size)
-            numbers = numpy.stack(vectors) if vectors else numpy.empty((0, *shape), choice.dtype)
-            column = pyarrow.FixedShapeTensorArray.from_numpy_ndarray(numbers)
-            new = {self._output_column: column}
+            new = {self._output_column: _tensors(vectors, choice.shape(0, **sizes), choice.dtype)}
         else:
             fields = vector_fields(self._output_column, choice, **sizes)
             columns = vector_columns(vectors, choice, **sizes)
@@ -186,3 +184,14 @@ class ElmoBatchEmbedder:
             batch_size=self._settings.batch_size,
             window=self._settings.window,
         )
+
+
+def _tensors(vectors: Sequence[numpy.ndarray], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Returns a column of tensors of a shape."""
+    import pyarrow
+
+    if vectors:
+        return pyarrow.FixedShapeTensorArray.from_numpy_ndarray(numpy.stack(vectors))
+    number = pyarrow.from_numpy_dtype(dtype)
+    storage = pyarrow.array([], pyarrow.list_(number, math.prod(shape)))
+    return pyarrow.ExtensionArray.from_storage(pyarrow.fixed_shape_tensor(number, shape), storage)

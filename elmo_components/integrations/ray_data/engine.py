@@ -1,7 +1,7 @@
 """Runs partitions on Ray Data, which schedules them, restarts workers and repeats what they did."""
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
@@ -13,7 +13,7 @@ from elmo_components.corpora.partitions import Partition
 from elmo_components.corpora.work import Work
 from elmo_components.integrations.ray_data.session import session
 
-__all__ = ["PartitionWorker", "ray_engine"]
+__all__ = ["PartitionWorker", "fitting", "ray_engine"]
 
 
 class PartitionWorker:
@@ -88,15 +88,14 @@ def ray_engine(
 
     def run(job: PartitionJob, partitions: Sequence[Partition]) -> Iterator[Result]:
         with session(address, payload_bytes=payload_bytes) as ray:
-            resources = ray.cluster_resources()
-            fit = resources.get("CPU", 0) // threads
-            if gpus:
-                fit = min(fit, resources.get("GPU", 0) // gpus)
+            machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            fit = sum(fitting(machine, threads, gpus) for machine in machines)
             if fit < 1:
                 raise ValueError(
-                    f"A worker needs {threads} CPUs and {gpus} GPUs; the cluster has {resources}"
+                    f"A worker needs {threads} CPUs and {gpus} GPUs of one machine; the cluster's "
+                    f"machines have {machines}"
                 )
-            number = min(workers or int(fit), len(partitions))
+            number = min(workers or fit, len(partitions))
             rows = [{"partition": pickle.dumps(partition)} for partition in partitions]
             missing = {partition.output for partition in partitions}
             with _settings_of_data(ray):
@@ -139,3 +138,9 @@ def _settings_of_data(ray: Any) -> Iterator[None]:
         yield
     finally:
         context.enable_progress_bars, context.max_errored_blocks = before
+
+
+def fitting(machine: Mapping[str, float], threads: int, gpus: int) -> int:
+    """Returns how many workers a machine has room for."""
+    fit = machine.get("CPU", 0) // threads
+    return int(min(fit, machine.get("GPU", 0) // gpus) if gpus else fit)

@@ -25,9 +25,7 @@ def import_ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise ValueError(
-            f"--engine ray needs Ray: pip install 'elmo_components[ray]' ({error})"
-        ) from error
+        raise ValueError(f"This needs Ray: pip install 'elmo_components[ray]' ({error})") from error
     return ray
 
 

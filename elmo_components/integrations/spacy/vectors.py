@@ -82,6 +82,8 @@ class ElmoVectors:
         self._precision = precision
         self._device = device
         self._elmo: Optional[Elmo] = None
+        # whether it has the weights of `from_disk`, and not those of `model`
+        self._was_read = False
         if os.path.exists(model):
             checkpoints.identify(model)
 
@@ -104,14 +106,17 @@ class ElmoVectors:
     def to_disk(self, path: Union[str, os.PathLike], *, exclude: Exclude = ()) -> None:
         """Writes the checkpoint into the folder `path`, unless it comes with this package."""
         Path(path).mkdir(parents=True, exist_ok=True)
-        if self._model not in SHIPPED:
+        if self._was_read or self._model not in SHIPPED:
             bilm = self.elmo.bilm
             checkpoints.save(Checkpoint(bilm.config, bilm.state_dict()), Path(path, FILE))
 
     def from_disk(self, path: Union[str, os.PathLike], *, exclude: Exclude = ()) -> "ElmoVectors":
         """Reads what `to_disk` wrote."""
-        if Path(path, FILE).exists():
+        self._was_read = Path(path, FILE).exists()
+        if self._was_read:
             self._load(str(Path(path, FILE)))
+        else:
+            self._elmo = None
         return self
 
     def to_bytes(self, *, exclude: Exclude = ()) -> bytes:

@@ -53,6 +53,8 @@ class ElmoLanguageModelPredictor(Predictor):
                 "reader elmo_corpus; found "
                 f"{type(model).__name__} and {type(dataset_reader).__name__}"
             )
+        if num_words < 1:
+            raise ConfigurationError(f"num_words must be 1 or more; found {num_words}")
         self._language_model = model
         self._num_words = num_words
 

@@ -9,7 +9,7 @@ from allennlp.data.fields import FlagField, SequenceLabelField, TextField
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
-from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, spans_of
+from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, is_tag, spans_of
 from elmo_components.registered.predictors.text import TextPredictor, word_starts
 
 __all__ = ["ElmoTaggerPredictor"]
@@ -32,7 +32,8 @@ class ElmoTaggerPredictor(TextPredictor):
     language : `Optional[str]`
         See `TextPredictor`.
     label_encoding : `Optional[str]`
-        The tags' encoding of spans: "BIO", "BIOUL", "BMES" or "IOB1"; `None` for the model's.
+        The tags' encoding of spans: "BIO", "BIOUL", "BMES" or "IOB1"; `None` for the model's, or
+        as the model's tags look.
     """
 
     def __init__(
@@ -43,12 +44,17 @@ class ElmoTaggerPredictor(TextPredictor):
         label_encoding: Optional[str] = None,
     ) -> None:
         super().__init__(model, dataset_reader, language)
-        self._label_encoding = label_encoding or getattr(model, "label_encoding", None)
-        if self._label_encoding is not None and self._label_encoding not in ENCODINGS:
+        encoding = label_encoding or getattr(model, "label_encoding", None)
+        if encoding is not None and encoding not in ENCODINGS:
             raise ConfigurationError(
-                f"label_encoding must be one of {', '.join(ENCODINGS)}; "
-                f"found {self._label_encoding!r}"
+                f"label_encoding must be one of {', '.join(ENCODINGS)}; found {encoding!r}"
             )
+        self._namespace = getattr(model, "label_namespace", "labels")
+        labels = model.vocab.get_token_to_index_vocabulary(self._namespace)
+        # a simple_tagger keeps its encoding to itself
+        self._has_spans = encoding is not None or (
+            bool(labels) and all(is_tag(label, "any") for label in labels)
+        )
 
     def predictions_to_labeled_instances(
         self, instance: Instance, outputs: dict[str, Any]
@@ -58,7 +64,7 @@ class ElmoTaggerPredictor(TextPredictor):
         have no loss. If tags do not encode spans, returns one instance with all tags.
         """
         tags = list(outputs["tags"])
-        if self._label_encoding is None:
+        if not self._has_spans:
             return [self._labeled(instance, tags)]
         labeled = []
         for _, (first, last) in spans_of(tags):
@@ -70,8 +76,7 @@ class ElmoTaggerPredictor(TextPredictor):
     def _labeled(self, instance: Instance, tags: list[str]) -> Instance:
         labeled = instance.duplicate()
         text = cast(TextField, labeled[self.text_field])
-        namespace = getattr(self._model, "label_namespace", "labels")
-        field = SequenceLabelField(tags, text, label_namespace=namespace)
+        field = SequenceLabelField(tags, text, label_namespace=self._namespace)
         labeled.add_field("tags", field, self._model.vocab)
         return labeled
 
@@ -81,7 +86,7 @@ class ElmoTaggerPredictor(TextPredictor):
     def _readable(self, tokens: list[Token], output: JsonDict, sentence: Optional[str]) -> JsonDict:
         words, tags = [token.ensure_text() for token in tokens], output["tags"]
         prediction: dict[str, Any] = {"words": words, "tags": tags}
-        if self._label_encoding is not None:
+        if self._has_spans:
             if sentence is None:
                 sentence = " ".join(words)
                 tokens = [Token(word, start) for word, start in zip(words, word_starts(words))]

@@ -11,12 +11,10 @@ from allennlp.models import Model
 from allennlp.predictors import Predictor
 
 from elmo_components.registered.dataset_readers.labelled_lines import LabelledLinesReader
-from elmo_components.registered.dataset_readers.text import as_tokens
+from elmo_components.registered.dataset_readers.text import BYTE_ORDER_MARK, as_tokens
 from elmo_components.registered.tokenizers.spacy_blank import SpacyBlankTokenizer
 
-__all__ = ["BYTE_ORDER_MARK", "TextPredictor", "parse_line", "text_of", "word_starts"]
-
-BYTE_ORDER_MARK = "\ufeff"
+__all__ = ["TextPredictor", "parse_line", "text_of", "word_starts"]
 
 
 class TextPredictor(Predictor):

@@ -5,7 +5,7 @@ from allennlp.common.util import JsonDict
 from allennlp.data import Instance
 from allennlp.predictors import Predictor
 
-from elmo_components.registered.predictors.text import BYTE_ORDER_MARK
+from elmo_components.registered.dataset_readers.text import BYTE_ORDER_MARK
 
 __all__ = ["WordInContextPredictor"]
 

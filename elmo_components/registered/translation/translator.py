@@ -20,8 +20,9 @@ class ElmoTranslatorPredictor(TextPredictor):
     Translates raw text with the model "elmo_seq2seq" and its reader "elmo_parallel".
 
     Input: `{"sentence": "..."}`, `{"tokens": ["...", ...]}`, or a line of raw text. Output:
-    "words", the tokens of the reader's tokenizer; "translation", a text; and "score", its log
-    probability in the beam search. An empty text has an empty translation, and the score null.
+    "words", the tokens of the reader's tokenizer; "translation", a text; and "score", by which the
+    beam search ranked it: its log probability, divided by its number of tokens in this package's
+    configurations. An empty text has an empty translation, and the score null.
 
     Registered as a `Predictor` with name "elmo_translator".
 

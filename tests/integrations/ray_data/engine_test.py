@@ -16,6 +16,7 @@ import pytest
 from elmo_components.commands import embed
 from elmo_components.elmo import Elmo
 from elmo_components.embedding.selection import VectorChoice
+from elmo_components.integrations.ray_data.engine import fitting
 from elmo_components.integrations.ray_data.session import session
 from elmo_components.ray import ElmoBatchEmbedder, SharedElmo
 from tests.closeness import assert_close
@@ -136,6 +137,23 @@ def test_a_tensor_has_all_layers_of_a_sentence(tiny: Elmo, tiny_folder: Path) ->
     assert found.type.shape == [3, 16]
     expected = tiny.embed([SENTENCES[0]])[0].mean(axis=1)
     assert_close(found.combine_chunks().to_numpy_ndarray()[0], expected)
+
+
+def test_a_table_without_rows_gets_a_column_of_the_same_type(tiny_folder: Path) -> None:
+    choice = VectorChoice("all", pooling="mean")
+    embedder = ElmoBatchEmbedder(tiny_folder, choice=choice, tensors=True)
+    table = pyarrow.table({"tokens": SENTENCES})
+    found = embedder(table.slice(0, 0)).column("vectors")
+    assert len(found) == 0
+    assert found.type == embedder(table).column("vectors").type
+
+
+def test_a_worker_must_fit_one_machine() -> None:
+    machines = [{"CPU": 2.0, "GPU": 1.0}, {"CPU": 3.0}, {}]
+    assert sum(fitting(machine, threads=1, gpus=0) for machine in machines) == 5
+    assert sum(fitting(machine, threads=2, gpus=0) for machine in machines) == 2
+    assert sum(fitting(machine, threads=1, gpus=1) for machine in machines) == 1
+    assert not any(fitting(machine, threads=4, gpus=0) for machine in machines)
 
 
 def test_wrong_batches_are_refused(tiny_folder: Path) -> None:

@@ -174,6 +174,23 @@ def test_a_saved_pipeline_has_its_checkpoint(tiny_folder: Path, tmp_path: Path) 
     numpy.testing.assert_allclose(again("Ana saw Oslo").tensor, expected, atol=1e-6)
 
 
+def test_weights_that_were_read_are_saved_whatever_the_pipe_s_model(
+    nlp: Language, tmp_path: Path
+) -> None:
+    nlp.to_disk(tmp_path / "saved")
+    expected = nlp("Ana saw Oslo").tensor
+    usual = spacy.blank("en")
+    pipe = usual.add_pipe("elmo")
+    pipe.from_disk(tmp_path / "saved" / "elmo")
+    usual.to_disk(tmp_path / "again")
+    loaded = spacy.load(tmp_path / "again")
+    numpy.testing.assert_allclose(loaded("Ana saw Oslo").tensor, expected, atol=1e-6)
+    # and a folder without weights is of the model in the box
+    (tmp_path / "empty").mkdir()
+    pipe.from_disk(tmp_path / "empty")
+    assert usual("Ana saw Oslo").tensor.shape == (3, 512)
+
+
 def test_the_model_in_the_box_is_saved_by_its_name(tmp_path: Path) -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("elmo")

@@ -177,6 +177,11 @@ def test_tags_that_encode_no_spans_have_no_entities() -> None:
     assert set(prediction["tags"]) <= {"NOUN", "VERB"}
 
 
+def test_tags_that_look_like_spans_are_spans() -> None:
+    prediction = unconstrained(["B-x", "I-x"], None).predict("Dogs bark")
+    assert "entities" in prediction
+
+
 @pytest.mark.parametrize(
     ("encoding", "label"), [("BIOUL", "I-x"), ("BIOUL", "L-x"), ("BMES", "M-x"), ("BMES", "E-x")]
 )
