@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import nn
 
-__all__ = ["Fingerprint", "digest", "frozen_weights"]
+__all__ = ["Fingerprint", "digest", "frozen_weights", "is_autocast"]
 
 # How many values of each weight are compared. An assignment through `.data`, as AllenNLP's moving
 # averages do, changes nothing else.
@@ -39,7 +39,7 @@ def frozen_weights(modules: Iterable[nn.Module]) -> Optional[list[torch.Tensor]]
         return None
     if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
         return None
-    return None if _is_autocast() else weights
+    return None if is_autocast() else weights
 
 
 class Fingerprint:
@@ -110,7 +110,8 @@ def _sampled_places(weight: torch.Tensor) -> torch.Tensor:
     return (rows * columns + (steps * GOLDEN_RATIO % 1.0 * columns).long()).to(weight.device)
 
 
-def _is_autocast() -> bool:
+def is_autocast() -> bool:
+    """Returns whether autocast is on, for CPUs or for GPUs."""
     # torch 2.4 added the argument and deprecated `is_autocast_cpu_enabled`
     try:
         on_cpu = torch.is_autocast_enabled("cpu")

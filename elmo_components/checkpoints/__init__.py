@@ -1,7 +1,6 @@
 """Reads and writes checkpoints of biLMs in every known format, and identifies formats."""
 
 import os
-from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Optional, Union
@@ -34,8 +33,6 @@ FORMATS = (native, many_langs, allennlp_archive, bilm_tf)
 FOLDER_FORMATS = {"bilm_tf": bilm_tf, "many_langs": many_langs}
 # Weights that are read from a folder, beside those that end in .hdf5.
 WEIGHTS = {native.MODEL_NAME, *WEIGHTS_NAMES, *many_langs.PICKLES}
-# Vocabularies, with which a softmax is read.
-VOCABULARIES = ("*vocab*.txt", "*vocab*.txt.gz")
 
 
 def identify(path: Union[str, os.PathLike]) -> ModuleType:
@@ -113,8 +110,9 @@ def save(
 
     # Raises
 
-    `CheckpointError` for tensors that are not those of the sizes or not finite, for a biLM that the
-    format cannot store, and as `check_folder` does; `ValueError` for an unknown dtype or format.
+    `CheckpointError` for tensors that are missing, unknown, of another shape or not finite, for a
+    biLM that the format cannot store, and for a folder with files that would be read instead of
+    those written; `ValueError` for an unknown dtype or format.
     """
     path = Path(path)
     if folder_format not in FOLDER_FORMATS:
@@ -135,23 +133,21 @@ def save(
 
 def check_folder(path: Path, folder_format: str) -> None:
     """
-    Checks that a folder, which may be new, has no files of another model.
+    Checks that a folder, which may be new, has no other weights.
 
     # Raises
 
-    `CheckpointError` for files that `load` may read instead of those that `save` writes.
+    `CheckpointError` for weights that `load` may read instead of those that `save` writes.
     """
     names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
     others = sorted(
         name
         for name in names.difference(FOLDER_FORMATS[folder_format].FILES)
-        if name in WEIGHTS
-        or name.endswith(".hdf5")
-        or any(fnmatch(name, pattern) for pattern in VOCABULARIES)
+        if name in WEIGHTS or name.endswith(".hdf5")
     )
     if others:
         raise CheckpointError(
-            f"{path} has other files, which may be read instead: {', '.join(others)}. Give a new "
+            f"{path} has other weights, which may be read instead: {', '.join(others)}. Give a new "
             "folder"
         )
 

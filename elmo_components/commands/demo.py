@@ -68,11 +68,11 @@ def run(arguments: argparse.Namespace) -> None:
     if elmo is not None:
         inspection = inspect(arguments.model)
     elif trained is not None and trained.config is not None:
-        elmo, inspection = Elmo.from_pretrained(arguments.archive), trained
+        elmo, inspection, mixes = Elmo.from_pretrained(arguments.archive), trained, trained.mixes
     else:
+        if trained is not None:
+            print(f"The archive has no single ELMo; the other tabs show {ENGLISH!r}", flush=True)
         elmo, inspection = Elmo.from_pretrained(ENGLISH), inspect(ENGLISH)
-    if trained is not None and trained.config == inspection.config:
-        mixes = trained.mixes
     page = build_page(elmo, inspection, tagger=tagger, mixes=mixes, split=split)
     serve(page, port=arguments.port)
     print(f"Open http://{HOST}:{arguments.port} in a browser. Stop with Ctrl+C.", flush=True)

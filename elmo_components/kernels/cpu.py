@@ -31,7 +31,7 @@ def unsupported(call: LstmCall) -> Optional[str]:
 
 
 def transformed(tensors: Iterable[Optional[torch.Tensor]]) -> Optional[str]:
-    """Returns which of torch's transformations, that need torch's own operators, is in use."""
+    """Returns why only the reference can compute within a transformation of torch, or `None`."""
     if forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
     try:

@@ -37,7 +37,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple:
         outputs, state, saved = run(call, bfloat16=bfloat16, save=True)
         assert saved is not None
-        # the backward pass overwrites the gates; others would live on `ctx` as long as the outputs
+        # on `ctx`, since the backward pass overwrites and frees them
         ctx.gates = saved.gates
         ctx.save_for_backward(
             call.dropout, *{**saved._asdict(), "gates": None}.values(), *tensors[3:]

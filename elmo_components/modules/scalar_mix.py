@@ -1,10 +1,13 @@
 """The weighted mean of a biLM's layers."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Optional
 
 import torch
 from torch import nn
+
+from elmo_components.caching.fingerprint import is_autocast
 
 __all__ = ["ScalarMix"]
 
@@ -89,7 +92,8 @@ class ScalarMix(nn.Module):
         weights = self.gamma * torch.softmax(self.weights, dim=0, dtype=at_least_float32)
         dtype = torch.promote_types(self.weights.dtype, layers.dtype)
         # autocast would round the layers
-        with torch.autocast(layers.device.type, enabled=False):
+        on = is_autocast()
+        with torch.autocast(layers.device.type, enabled=False) if on else nullcontext():
             # (batch, time, size)
             return torch.einsum("l,lbts->bts", weights.to(dtype), layers.to(dtype))
 

@@ -156,7 +156,7 @@ def test_nothing_is_replaced_without_force(tmp_path: Path, tiny_folder: Path) ->
 def test_a_folder_with_other_weights_is_refused(tmp_path: Path, tiny_folder: Path) -> None:
     Elmo.from_pretrained(tiny_folder).save_pretrained(tmp_path / "mine")
     before = contents_of(tmp_path / "mine")
-    message = r"has other files, which may be read instead: model\.safetensors\. Give a new"
+    message = r"has other weights, which may be read instead: model\.safetensors\. Give a new"
     with pytest.raises(ValueError, match=message):
         convert(tiny_folder, tmp_path / "mine", force=True)
     assert contents_of(tmp_path / "mine") == before

@@ -52,7 +52,8 @@ def test_an_archive_adds_the_function_that_tags(
     # of the archive's own biLM, whose mix belongs to no other
     assert "no mix of this model" not in pages[1]
     assert str(archive) in pages[1]
-    run(demo, archive, "--model", "english", "--port", PORT)
+    # of the same sizes, and yet another model
+    run(demo, archive, "--model", tiny_folder, "--port", PORT)
     assert "no mix of this model" in " ".join(
         str(getattr(block, "value", "")) for block in served[2]["page"].blocks.values()
     )

@@ -31,6 +31,8 @@ def test_autocast_does_not_round_the_layers() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = mix(LAYERS.float(), MASK)
     assert torch.equal(found, mix(LAYERS.float(), MASK))
+    # a device without autocast
+    assert mix.to("meta")(LAYERS.float().to("meta"), MASK.to("meta")).shape == (2, 4, 5)
 
 
 def test_weights_are_trained_unless_fixed() -> None:

@@ -1,8 +1,8 @@
 // The pre-training of a Chinese biLM on a CPU, a character a token, with a learned alphabet.
 //
-// Data: `data` must be given, of text whose characters are parted by spaces: as `sed 's/./& /g'` parts
-// those of dev.txt and test.txt. The text to train on is dealt to 32 shards; the vocabulary has the
-// 8,000 most frequent characters:
+// Data: `data` must be given. Put a space after each character of dev.txt and test.txt:
+// `sed 's/./& /g'`. `elmo vocabulary` does so with the text to train on, and writes 32 shards; its
+// vocabulary has the 8,000 most frequent characters:
 //
 //   elmo vocabulary TEXT... --tokenizer character --size 8000 --alphabet 6000 \
 //     --output output/words/vocabulary --tokenized output/words/text --shards 32

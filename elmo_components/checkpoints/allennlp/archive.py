@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -220,9 +221,11 @@ def _options_of(folder: Path, settings: Mapping[str, Any], depth: int = 0) -> It
 
 
 def _local(path: Any) -> Optional[Path]:
-    """Returns a path, unless it is of another machine, which Windows would connect to."""
-    is_local = isinstance(path, str) and not path.replace("\\", "/").startswith("//")
-    return Path(path) if is_local else None
+    """Returns a path, unless Windows would connect to another machine for it."""
+    if not isinstance(path, str):
+        return None
+    is_remote = path.replace("\\", "/").startswith(("//", "/??/"))
+    return None if is_remote and sys.platform == "win32" else Path(path)
 
 
 def _options_of_archive(path: Path, depth: int) -> list[ElmoConfig]:

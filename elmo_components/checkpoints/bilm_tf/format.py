@@ -125,7 +125,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
     # Raises
 
-    `CheckpointError` for a model by code points, and for values that are not finite.
+    `CheckpointError` for a model by code points, for values that are not finite, and for a softmax
+    without words in a folder with another vocabulary than `vocab.txt`, which would be read with it.
     """
     import h5py
 
@@ -136,6 +137,14 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         # bilm-tf needs it to resume training
         options["n_tokens_vocab"] = checkpoint.num_words
         entries += softmax_entries(config)
+    if checkpoint.num_words and checkpoint.vocabulary is None and path.is_dir():
+        others = sorted({*path.glob("vocab.txt.gz"), *path.glob("*vocab*.txt")})
+        names = [other.name for other in others if other.name != VOCABULARY_NAME]
+        if names:
+            raise CheckpointError(
+                f"{path} has another vocabulary, which would be read with the softmax: "
+                f"{', '.join(names)}. Give a new folder"
+            )
     with atomic_folder(path) as folder:
         text = json.dumps(options, indent=2, ensure_ascii=False)
         (folder / OPTIONS_NAME).write_text(text + "\n", encoding="utf-8")

@@ -1,11 +1,12 @@
 """Tests AllenNLP archives and training folders."""
 
 import copy
+import errno
 import gzip
 import json
 import logging
-import os
 import shutil
+import sys
 import tarfile
 import time
 from dataclasses import replace
@@ -181,10 +182,22 @@ def test_a_model_fine_tuned_from_an_archive_is_read(
     assert all(torch.equal(found.tensors[name], state[name]) for name in found.tensors)
 
 
-@pytest.mark.parametrize("first", ["half.tar.gz", "a" * 300, "folder"])
+@pytest.mark.parametrize("first", ["half.tar.gz", "folder", "private"])
 def test_a_first_archive_that_cannot_be_read_is_a_warning(
-    tmp_path: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture, first: str
+    tmp_path: Path,
+    tiny_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
 ) -> None:
+    matches = allennlp_archive.matches
+
+    def matching(path: Path) -> bool:
+        if path.name == "private":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return matches(path)
+
+    monkeypatch.setattr(allennlp_archive, "matches", matching)
     embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
     folder, _ = archived(tmp_path / "tuned", tagger({"elmo": embedder}))
     (tmp_path / "half.tar.gz").write_bytes(gzip.compress(bytes(2000))[:-9])
@@ -197,20 +210,12 @@ def test_a_first_archive_that_cannot_be_read_is_a_warning(
     assert "The archive that it was fine-tuned from cannot be read" in caplog.text
 
 
-@pytest.mark.parametrize("path", ["//host/share/a", "\\\\host\\share\\a"])
-def test_no_other_machine_is_asked(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    embedder = {"type": "elmo", "architecture": options_in(tiny_folder)}
-    folder, _ = archived(tmp_path, tagger({"elmo": embedder}))
-    settings = {"model": {"archive_file": path, "options_file": path}}
-    (folder / "config.json").write_text(json.dumps(settings))
-    asked = []
-    is_file = os.path.isfile
-    monkeypatch.setattr(os.path, "isfile", lambda name: asked.append(str(name)) or is_file(name))
-    monkeypatch.setattr(allennlp_archive, "matches", lambda name: asked.append(str(name)))
-    allennlp_archive.load(folder)
-    assert path not in asked and str(Path(path)) not in asked
+@pytest.mark.parametrize("path", ["//host/share/a", r"\\host\share\a", r"\??\UNC\host\share\a"])
+def test_windows_asks_no_other_machine(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert allennlp_archive._local(path) == Path(path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert allennlp_archive._local(path) is None
+    assert allennlp_archive._local("a.tar.gz") == Path("a.tar.gz")
 
 
 def test_one_of_several_is_picked_by_name(tmp_path: Path, tiny_folder: Path) -> None:

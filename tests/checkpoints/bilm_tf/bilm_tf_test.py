@@ -257,17 +257,25 @@ def test_a_model_without_vocabulary_does_not_keep_the_one_before(folder: Path) -
     assert_same(load(folder, softmax=True), replace(checkpoint, vocabulary=None))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["model.hdf5", "model.safetensors", "softmax_weights.hdf5", "vocab.txt.gz", "vocab-2.txt"],
-)
-def test_a_folder_with_files_of_another_model_is_refused(folder: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["model.hdf5", "model.safetensors", "softmax_weights.hdf5"])
+def test_a_folder_with_other_weights_is_refused(folder: Path, name: str) -> None:
     checkpoint = with_softmax(folder)
     (folder / name).touch()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(CheckpointError, match=f"other files, which may be read instead: {name}"):
+    with pytest.raises(CheckpointError, match=f"other weights, which may be read instead: {name}"):
         save(checkpoint, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["vocab.txt.gz", "vocab-2016-09-10.txt"])
+def test_another_vocabulary_is_refused_only_where_it_would_be_read(folder: Path, name: str) -> None:
+    checkpoint = with_softmax(folder)
+    (folder / name).touch()
+    with pytest.raises(CheckpointError, match=f"another vocabulary, .* with the softmax: {name}"):
+        save(replace(checkpoint, vocabulary=None), folder)
+    save(checkpoint.without_softmax(), folder)
+    save(checkpoint, folder)
+    assert_same(load(folder, softmax=True), checkpoint)
 
 
 def test_compressed_numbers_are_refused(folder: Path) -> None:
