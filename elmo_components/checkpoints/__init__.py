@@ -16,16 +16,7 @@ from elmo_components.checkpoints.parameters import check_tensors
 from elmo_components.checkpoints.untrusted.archives import WEIGHTS_NAMES
 from elmo_components.config import ElmoConfig
 
-__all__ = [
-    "FOLDER_FORMATS",
-    "Checkpoint",
-    "CheckpointError",
-    "check_folder",
-    "identify",
-    "load",
-    "read_options",
-    "save",
-]
+__all__ = ["Checkpoint", "CheckpointError", "identify", "load", "read_options", "save"]
 
 # a training folder may have HDF5 files too, such as vectors
 FORMATS = (native, many_langs, allennlp_archive, bilm_tf)

@@ -233,6 +233,8 @@ def test_a_cache_that_cannot_serve_is_an_error(
         **ARCHITECTURE,
         "char_cnn": {**ARCHITECTURE["char_cnn"], "alphabet": "ï", "n_characters": 263},
     }
+    letters = {"elmo": {"type": "elmo_character_ids", "alphabet": "ï"}}
+    (batch,) = loader(corpus, vocab, 11, teacher_indexer=CHARACTERS, token_indexers=letters)
     with pytest.raises(ConfigurationError, match=r"cache: .* has vectors of another model"):
         make(vocab, architecture=spelt, teacher=elmo_teacher(tiny_folder, cache=cache))(**batch)
     with pytest.raises(ConfigurationError, match="max_gigabytes must be above 0; found 0"):
