@@ -7,9 +7,9 @@
 //
 // `allennlp predict` splits a document with spaCy's model en_core_web_sm, which must be installed.
 //
-// Measured: with the second English model (see its card), F1 1.0 on the development and test stories of
-// the fixtures, which are easy, in 50 seconds on 1 core of a busy machine. With the paper's
-// `spans_per_word`, 0.4, it is 0.83 with three random seeds and 0.45 with another.
+// Measured: F1 1.0 on the development and test stories of the fixtures, which are easy, in 40 seconds on
+// 1 core of a busy machine. With the paper's `spans_per_word`, 0.4, it was 0.83 with three random seeds
+// and 0.45 with another (with the second English model, see its card).
 local elmo = import '../elmo.libsonnet';
 
 {

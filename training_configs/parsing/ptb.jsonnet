@@ -8,8 +8,8 @@
 // `allennlp predict` finds parts of speech with spaCy's model en_core_web_sm, which must be
 // installed.
 //
-// Measured: with the second English model (see its card), loss 0.02 on the development and test trees
-// of the fixtures, which are easy, in 45 seconds on 1 core of a busy machine.
+// Measured: loss 0.03 on the development and test trees of the fixtures, which are easy, in 35 seconds
+// on 1 core of a busy machine.
 local elmo = import '../elmo.libsonnet';
 
 {

@@ -6,12 +6,12 @@
 //
 //   allennlp train training_configs/tagging/ner_lexicon.jsonnet -s output/ner_lexicon --include-package elmo_components
 //
-// Measured: with the second English model (see its card), span F1 0.938 on the development and 0.888 on
-// the test sentences of the fixtures, against 0.914 and 0.820 of ner.jsonnet, in a minute on 1 core;
-// the example table has every second name of these files, so it shows no more than that the marks
-// arrive. WNUT-17 with benchmarks/lexicon_table.py's 36,622 names and `ignore_case: false`: test F1
-// 0.354, 0.340 and 0.319 with three seeds, against 0.326, 0.343 and 0.337 of ner.jsonnet with the same
-// seeds: no gain that they show.
+// Measured: span F1 0.938 on the development and 0.917 on the test sentences of the fixtures, against
+// 0.901 and 0.817 of ner.jsonnet, in a minute on 1 core; the example table has every second name of
+// these files, so it shows no more than that the marks arrive. WNUT-17 with benchmarks/lexicon_table.py's
+// 36,622 names and `ignore_case: false`, with the second English model (see its card): test F1 0.354,
+// 0.340 and 0.319 with three seeds, against 0.326, 0.343 and 0.337 of ner.jsonnet with the same seeds:
+// no gain that they show.
 local elmo = import '../elmo.libsonnet';
 
 (import 'ner.jsonnet') {
