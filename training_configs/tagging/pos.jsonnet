@@ -5,8 +5,7 @@
 //   allennlp train training_configs/tagging/pos.jsonnet -s output/pos --include-package elmo_components
 //
 // Measured: accuracy 1.000 on the development and 0.992 on the test sentences of the fixtures, in 20
-// seconds on 1 core. UD English EWT, with the second English model (see its card): 0.958 and 0.956, in
-// 5 minutes.
+// seconds on 1 core. UD English EWT: 0.960 and 0.956, in 4 minutes.
 local elmo = import '../elmo.libsonnet';
 
 {
