@@ -12,7 +12,7 @@ from allennlp.data import DatasetReader, Token
 from allennlp.models import Model
 from spacy.parts_of_speech import IDS  # type: ignore[import-not-found]
 
-from elmo_components.registered.dataset_readers.span_encodings import is_tag, spans_of
+from elmo_components.registered.dataset_readers.span_encodings import are_spans, spans_of
 from elmo_components.registered.predictors.text import word_starts
 from elmo_components.registered.tag_probabilities import TagProbabilities, Transitions
 
@@ -67,7 +67,7 @@ class ScoredTagger:
         self._transitions = Transitions.of(model, len(self._tags))
         # (tags, tags)
         self._continues = continuations(self._tags)
-        self.has_spans = all(is_tag(tag, "any") for tag in self._tags)
+        self.has_spans = are_spans(self._tags)
         self.is_universal = set(IDS).issuperset(self._tags)
 
     def predict(self, sentences: list[list[str]]) -> list[list[Tagged]]:

@@ -184,7 +184,10 @@ def test_published_files_and_allennlp_archives_load_from_a_repository(
         ({"notes.md": ""}, "has no ELMo: it must have config.json or options.json"),
         ({"config.json": '{"model_type": "bert"}', "model.safetensors": ""}, "another kind"),
         ({"config.json": "{"}, "must be JSON"),
-        ({"config.json": '{"model_type": "elmo"}'}, "interrupted, repeat it with a network"),
+        (
+            {"config.json": '{"model_type": "elmo"}'},
+            "has no ELMo: it must have model.safetensors.* interrupted, repeat it with a network",
+        ),
     ],
 )
 def test_a_repository_without_an_elmo_is_an_error(

@@ -1,8 +1,8 @@
 """Tags that encode spans: BIO, IOB1, BIOUL and BMES."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-__all__ = ["ENCODINGS", "Span", "encode", "is_tag", "spans_of"]
+__all__ = ["ENCODINGS", "Span", "are_spans", "encode", "is_tag", "spans_of"]
 
 # By AllenNLP's names of the encodings, the letters of tags beside "O": of a span's first token, of
 # those in its middle, of its last, and of the only one of a span.
@@ -18,6 +18,11 @@ def is_tag(tag: str, encoding: str) -> bool:
     letters = "".join(ENCODINGS.values()) if encoding == "any" else ENCODINGS[encoding]
     letter = tag.partition("-")[0]
     return len(letter) == 1 and letter in f"{letters}BO"
+
+
+def are_spans(tags: Collection[str]) -> bool:
+    """Returns whether all of a model's tags are those of spans, in any of the encodings."""
+    return bool(tags) and all(is_tag(tag, "any") for tag in tags)
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:

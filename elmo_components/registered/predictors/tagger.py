@@ -9,7 +9,7 @@ from allennlp.data.fields import FlagField, SequenceLabelField, TextField
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 
-from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, is_tag, spans_of
+from elmo_components.registered.dataset_readers.span_encodings import ENCODINGS, are_spans, spans_of
 from elmo_components.registered.predictors.text import TextPredictor, word_starts
 
 __all__ = ["ElmoTaggerPredictor"]
@@ -52,9 +52,7 @@ class ElmoTaggerPredictor(TextPredictor):
         self._namespace = getattr(model, "label_namespace", "labels")
         labels = model.vocab.get_token_to_index_vocabulary(self._namespace)
         # a simple_tagger keeps its encoding to itself
-        self._has_spans = encoding is not None or (
-            bool(labels) and all(is_tag(label, "any") for label in labels)
-        )
+        self._has_spans = encoding is not None or are_spans(labels)
 
     def predictions_to_labeled_instances(
         self, instance: Instance, outputs: dict[str, Any]

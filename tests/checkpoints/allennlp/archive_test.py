@@ -174,7 +174,8 @@ def test_a_model_fine_tuned_from_an_archive_is_read(
     expected = load(tiny_folder).config
     if is_there:
         assert found.config == expected
-        assert "taken as published" not in caplog.text
+        names = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
+        assert not [name for name in names if name.startswith("elmo_components")]
     else:
         assert "taken as published" in caplog.text
         lstm = replace(expected.lstm, cell_clip=3.0, projection_clip=3.0)

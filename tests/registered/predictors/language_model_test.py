@@ -76,3 +76,8 @@ def test_text_and_tokens_give_the_same_and_other_inputs_are_refused(vocab: Vocab
     other = DatasetReader.by_name("sequence_tagging")()
     with pytest.raises(ConfigurationError, match="the reader elmo_corpus; found ElmoLanguageModel"):
         ElmoLanguageModelPredictor(spread(make(vocab)), other)
+
+
+def test_fewer_words_than_one_are_refused(vocab: Vocabulary) -> None:
+    with pytest.raises(ConfigurationError, match="num_words must be 1 or more; found 0"):
+        ElmoLanguageModelPredictor(make(vocab), CorpusReader(), num_words=0)
